@@ -1,0 +1,65 @@
+"""What can go wrong, in the archive's terms; kernel/errnos.py turns each into an errno.
+
+CadcfsError
+ ├─ NotFound          the archive, complete listing in hand, has no such thing
+ ├─ Forbidden         not public, or not for this identity
+ ├─ BadRequest        the archive refused the question itself
+ ├─ Incomplete        an answer that is not whole; nothing of it may be shown
+ │   └─ Pending       ... because it needs longer; it goes on behind
+ ├─ Unavailable       no answer: busy, broken or unreachable, after retries
+ │   ├─ TimedOut      ... within the time that was granted
+ │   └─ Offline       ... and nothing is remembered that could stand in
+ ├─ RemoteChanged     the file was replaced at the archive
+ ├─ Corrupt           bytes that do not match their checksum
+ └─ UserError         a mistake at the command line: one sentence, no traceback
+"""
+
+from __future__ import annotations
+
+
+class CadcfsError(Exception):
+    """Base of all errors that cadcfs raises on purpose."""
+
+
+class NotFound(CadcfsError):
+    """There is no such collection, target, file or service."""
+
+
+class Forbidden(CadcfsError):
+    """The archive refuses: proprietary data, or an identity that may not see it."""
+
+
+class BadRequest(CadcfsError):
+    """The archive refused the question itself (malformed ADQL, region or name)."""
+
+
+class Incomplete(CadcfsError):
+    """An answer that broke off, was cut or could not be parsed: never shown as a short listing."""
+
+
+class Pending(Incomplete):
+    """A listing that needs longer than its time; the question goes on behind."""
+
+
+class Unavailable(CadcfsError):
+    """No answer after retries: busy (429, 5xx), reset, or no network."""
+
+
+class TimedOut(Unavailable):
+    """No answer within the time that was granted."""
+
+
+class Offline(Unavailable):
+    """Unreachable, and never seen before, so nothing can stand in."""
+
+
+class RemoteChanged(CadcfsError):
+    """The file at the archive is not the version that was opened."""
+
+
+class Corrupt(CadcfsError):
+    """Bytes that do not match the archive's checksum, also after fetching them again."""
+
+
+class UserError(CadcfsError):
+    """A mistake that the user can mend; printed as one sentence with an exit code."""

@@ -1,0 +1,1 @@
+"""What the archive's services answer: records, questions and the protocols that carry them."""

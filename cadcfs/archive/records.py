@@ -1,0 +1,62 @@
+"""The archive's things, as CAOM 2.4 names them, in frozen records."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+THIS = frozenset({"science", "calibration", "this"})
+"""Product types that DataLink calls `#this`."""
+PREVIEWS = frozenset({"preview", "thumbnail", "preview-image", "preview-plot"})
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """One collection and how many observations and planes its statistics count."""
+
+    name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One file of one plane (CAOM 2.4, Artifact), with what its plane says of it.
+
+    Sizes in bytes; times in UTC; None where the archive has NULL.
+    """
+
+    uri: str
+    observation_id: str
+    product_id: str
+    target_name: str | None
+    product_type: str
+    content_type: str | None
+    size: int | None
+    md5: str | None
+    modified: datetime | None
+    release: datetime | None
+    junk: bool
+
+    @property
+    def base_name(self) -> str:
+        """The last part of the URI: `noao:tu636792.fits.fz` has no slash at all."""
+        return posixpath.basename(self.uri.partition(":")[2] or self.uri)
+
+    def is_public(self, now: datetime) -> bool:
+        """True once the release date has passed; a file without one is never public."""
+        return self.release is not None and self.release <= now
+
+
+def parse_time(text: str) -> datetime | None:
+    """A TAP timestamp (DALI 1.1, 3.3.3: UTC without a zone); None for NULL or what is none."""
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
+    except ValueError:
+        return None
+
+
+def parse_checksum(text: str) -> str | None:
+    """The MD5 of `md5:<hex>`; None for NULL or another algorithm."""
+    scheme, _, digest = text.partition(":")
+    return digest.lower() if scheme.lower() == "md5" and len(digest) == 32 else None

@@ -1,0 +1,129 @@
+"""Settings: built-in defaults < /etc/cadcfs/config.toml < the user's file < CADCFS_* < flags.
+
+The only module that knows an address or a directory by itself. Unknown keys are refused, so a
+typing error is never silently ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from platformdirs import user_cache_path, user_config_path
+
+from cadcfs.errors import UserError
+
+NameStyle = Literal["archive", "plain"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that can be set; times in seconds, sizes in bytes."""
+
+    registry_url: str = (
+        "https://ws.cadc-ccda.hia-iha.nrc-cnrc.gc.ca/reg/resource-caps "
+        "https://cadc-west-01.canfar.net/reg/resource-caps"
+    )
+    """Where the services are listed; several URLs, parted by spaces, are tried in turn."""
+    tap_id: str = "ivo://cadc.nrc.ca/argus"
+    """Resource identifier of the TAP service over CAOM."""
+    files_id: str = "ivo://cadc.nrc.ca/global/raven"
+    """Resource identifier of the service that locates files."""
+    tap_url: str = ""
+    """Base URL of a TAP service, instead of what the registry names."""
+    files_url: str = ""
+    """Base URL of a file service (artifact URIs are appended), instead of the registry's."""
+    cache_dir: Path = user_cache_path("cadcfs")
+    """Directory of answers and file blocks; made with mode 0700."""
+    names: NameStyle = "archive"
+    """`plain` encodes everything but `[A-Za-z0-9._+:-]` in names."""
+    allow_other: bool = False
+    """Let other users of this machine in (needs `user_allow_other` in /etc/fuse.conf)."""
+    metadata_time: float = 30.0
+    """Time for small questions."""
+    listing_time: float = 120.0
+    """Time for a listing."""
+    read_time: float = 60.0
+    """Time without a byte before a read fails."""
+
+    @property
+    def registry_urls(self) -> tuple[str, ...]:
+        return tuple(self.registry_url.split())
+
+
+def load(
+    flags: dict[str, Any],
+    environ: dict[str, str] | None = None,
+    files: tuple[Path, ...] | None = None,
+) -> Settings:
+    """The settings in force.
+
+    Raises
+    ------
+    UserError
+        An unknown key or an unusable value, with the place where it stands.
+    """
+    environ = dict(os.environ) if environ is None else environ
+    if files is None:
+        files = (Path("/etc/cadcfs/config.toml"), user_config_path("cadcfs") / "config.toml")
+    settings = Settings()
+    for path in files:
+        settings = _merged(settings, _read(path), str(path))
+    settings = _merged(settings, _from_environment(environ), "the environment")
+    return _merged(settings, {k: v for k, v in flags.items() if v is not None}, "the command line")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise UserError(f"cannot read {path}: {exc}; mend or remove it") from exc
+
+
+def _from_environment(environ: dict[str, str]) -> dict[str, str]:
+    known = {f"CADCFS_{field.name.upper()}": field.name for field in fields(Settings)}
+    return {known[name]: value for name, value in environ.items() if name in known}
+
+
+def _merged(settings: Settings, values: dict[str, Any], place: str) -> Settings:
+    known = {field.name for field in fields(Settings)}
+    for key in values:
+        if key not in known:
+            raise UserError(f"unknown setting {key!r} in {place}; known: {', '.join(sorted(known))}")
+    checked = {key: _converted(key, value, place) for key, value in values.items()}
+    return replace(settings, **checked)
+
+
+def _converted(key: str, value: Any, place: str) -> Any:  # noqa: ANN401  (a TOML value)
+    default = getattr(Settings(), key)
+    try:
+        if isinstance(default, bool):
+            return _truth(value)
+        if isinstance(default, float):
+            number = float(value)
+            if not number > 0:
+                raise ValueError("must be more than 0")
+            return number
+        if isinstance(default, Path):
+            return Path(value).expanduser().absolute()
+        if key == "names" and value not in get_args(NameStyle):
+            raise ValueError(f"must be one of {', '.join(get_args(NameStyle))}")
+        if not isinstance(value, str):
+            raise TypeError("must be text")
+    except (TypeError, ValueError) as exc:
+        raise UserError(f"{key} = {value!r} in {place}: {exc}") from exc
+    return value
+
+
+def _truth(value: object) -> bool:
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": True}
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise ValueError("must be true or false")

@@ -48,6 +48,14 @@ class Artifact:
         return self.release is not None and self.release <= now
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a result: a plane's target and one of its files, None where it has none."""
+
+    target_name: str | None
+    artifact: Artifact | None
+
+
 def parse_time(text: str) -> datetime | None:
     """A TAP timestamp (DALI 1.1, 3.3.3: UTC without a zone); None for NULL or what is none."""
     try:

@@ -21,6 +21,7 @@ from cadcfs.errors import (
     Forbidden,
     Incomplete,
     NotFound,
+    Offline,
     TimedOut,
     Unavailable,
 )
@@ -105,6 +106,8 @@ class Client:
             response = await self._http.request(method, url, data=form, timeout=timeout)
         except httpx.TimeoutException as exc:
             raise TimedOut(f"{url}: {type(exc).__name__}") from exc
+        except httpx.ConnectError as exc:
+            raise Offline(f"{url}: cannot be reached ({exc})") from exc
         except httpx.RemoteProtocolError as exc:
             raise Incomplete(f"{url}: the answer broke off ({exc})") from exc
         except httpx.HTTPError as exc:

@@ -1,0 +1,5 @@
+"""`python -m cadcfs`."""
+
+from cadcfs.cli import main
+
+main()

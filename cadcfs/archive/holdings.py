@@ -1,0 +1,76 @@
+"""The archive's answers as records: what the tree asks, in the archive's own terms."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import trio
+
+from cadcfs.archive import queries
+from cadcfs.archive.queries import Question
+from cadcfs.archive.records import Artifact, Collection, Row, parse_checksum, parse_time
+from cadcfs.archive.tap import Tap
+from cadcfs.errors import Incomplete
+
+BACKGROUND_TIME = 600.0
+"""Seconds a listing may take behind, when its first asker has long been told to come again."""
+
+
+class Holdings:
+    """Collections, the values of their facets, and the artifacts behind a question."""
+
+    def __init__(self, tap: Tap) -> None:
+        self._tap = tap
+
+    async def collections(self) -> tuple[Collection, ...]:
+        """All collections, by name."""
+        rows = await self._tap.rows(queries.collections(), seconds=BACKGROUND_TIME)
+        counted = (Collection(name, _integer(count) or 0) for name, count in rows if name)
+        return tuple(sorted(counted, key=lambda c: c.name))
+
+    async def values(self, collection: str, facet: str) -> tuple[str, ...]:
+        """The distinct values of *facet*, sorted; "" stands for NULL and for the empty text."""
+        rows = await self._tap.rows(queries.values(collection, facet), seconds=BACKGROUND_TIME)
+        return await trio.to_thread.run_sync(lambda: tuple(sorted({row[0] for row in rows})))
+
+    async def rows(self, question: Question) -> tuple[Row, ...]:
+        """The files behind *question*, and what has none."""
+        rows = await self._tap.rows(queries.result(question), seconds=BACKGROUND_TIME)
+        return await trio.to_thread.run_sync(lambda: tuple(_row(row) for row in rows))
+
+
+def _row(row: list[str]) -> Row:
+    artifact = _artifact(row)
+    return Row(artifact.target_name if artifact else row[1] or None, artifact)
+
+
+def _artifact(row: list[str]) -> Artifact | None:
+    (observation, target, product, quality, meta_release, data_release, uri, product_type,
+     release_type, content_type, length, checksum, content_release, modified) = row  # fmt: skip
+    if not uri:
+        return None
+    return Artifact(
+        uri=uri,
+        observation_id=observation,
+        product_id=product,
+        target_name=target or None,
+        product_type=product_type,
+        content_type=content_type or None,
+        size=_integer(length),
+        md5=parse_checksum(checksum),
+        modified=parse_time(modified),
+        release=_release(content_release, release_type, data_release, meta_release),
+        junk=quality == "junk",
+    )
+
+
+def _release(own: str, release_type: str, data: str, meta: str) -> datetime | None:
+    """When a file becomes public (CAOM 2.4: an artifact's own date wins over its plane's)."""
+    return parse_time(own or (meta if release_type == "meta" else data))
+
+
+def _integer(text: str) -> int | None:
+    try:
+        return int(text) if text else None
+    except ValueError as exc:
+        raise Incomplete(f"{text!r} is not a number") from exc

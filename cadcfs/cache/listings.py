@@ -1,0 +1,221 @@
+"""Answers by key: fresh ones at once, stale ones at once and asked again behind, one flight a key.
+
+Generic: knows no archive. Kept in memory as long as they are small in sum, and on disk (diskcache)
+for the next mount and for days without a network. A damaged entry is a miss.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
+
+from cadcfs.errors import CadcfsError, Pending, Unavailable
+
+if TYPE_CHECKING:
+    import diskcache
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+NOTHING_FRESH = 60.0
+"""Seconds that an empty answer is believed: a new target should not stay hidden for long."""
+STALE_FACTOR = 24.0
+"""An answer up to so many lives old is shown while it is asked again; an older one waits."""
+MEMORY_ROWS = 2_000_000
+"""Rows kept in memory over all answers."""
+DISK_BYTES = 1 << 30
+"""Limit of the answers on disk; the least recently stored go first."""
+
+
+@dataclass(frozen=True)
+class ListingStatistics:
+    """Counts since the start."""
+
+    known: int
+    rows: int
+    loads: int
+    failures: int
+    in_flight: int
+
+
+@dataclass(frozen=True)
+class _Known:
+    value: Any
+    stored: float
+
+
+class _Flight:
+    """One load under way and who waits for it."""
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.error: Exception | None = None
+
+
+class Listings:
+    """A cache of whole answers. Methods are for the event loop; disk work goes to threads."""
+
+    def __init__(self, directory: Path, nursery: trio.Nursery, *, patience: float = 120.0) -> None:
+        self._directory = directory
+        self._nursery = nursery
+        self._patience = patience
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._rows = 0
+        self._flights: dict[str, _Flight] = {}
+        self._threads = trio.CapacityLimiter(2)
+        self._disk: diskcache.Cache | None = None
+        self._disk_works = True
+        self._loads = 0
+        self._failures = 0
+
+    def statistics(self) -> ListingStatistics:
+        return ListingStatistics(
+            len(self._known), self._rows, self._loads, self._failures, len(self._flights)
+        )
+
+    async def text(self, key: str, load: Callable[[], Awaitable[str]], fresh: float) -> str:
+        """A short text answer (`archive.services.Memory`)."""
+        return await self.get(key, load, fresh)
+
+    def peek(self, key: str) -> Any | None:  # noqa: ANN401  (the caller knows what it stored)
+        """What memory holds under *key*, of any age; never waits."""
+        known = self._known.get(key)
+        return None if known is None else known.value
+
+    async def recall(self, key: str) -> Any | None:  # noqa: ANN401
+        """What memory or disk hold, of any age; never asks the network."""
+        known = await self._remembered(key)
+        return None if known is None else known.value
+
+    async def get(self, key: str, load: Callable[[], Awaitable[T]], fresh: float) -> T:
+        """The answer under *key*, loaded at most once however many ask at the same time.
+
+        Parameters
+        ----------
+        fresh
+            Seconds that an answer is believed without asking again.
+
+        Raises
+        ------
+        Pending
+            The load needs longer than the patience; it goes on behind.
+        CadcfsError
+            What *load* raised, when no older answer can stand in.
+        """
+        known = await self._remembered(key)
+        if known is not None:
+            age = abs(time.time() - known.stored)
+            if age < (fresh if _has_content(known.value) else min(fresh, NOTHING_FRESH)):
+                return known.value  # type: ignore[no-any-return]
+            if age < fresh * STALE_FACTOR and _has_content(known.value):
+                self._start(key, load)
+                return known.value  # type: ignore[no-any-return]
+        try:
+            await self._wait(self._start(key, load), key)
+        except Unavailable as exc:
+            if known is None:
+                raise
+            log.warning("%s; showing the answer of %s", exc, time.ctime(known.stored))
+            return known.value  # type: ignore[no-any-return]
+        return self._known[key].value  # type: ignore[no-any-return]
+
+    def _start(self, key: str, load: Callable[[], Awaitable[Any]]) -> _Flight:
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = _Flight()
+            # In the cache's own nursery: the first asker may be interrupted, others wait on.
+            self._nursery.start_soon(self._fly, key, load, flight)
+        return flight
+
+    async def _wait(self, flight: _Flight, key: str) -> None:
+        with trio.move_on_after(self._patience):
+            await flight.done.wait()
+        if not flight.done.is_set():
+            raise Pending(f"no answer within {self._patience:g} s; it is being fetched: {key}")
+        if flight.error is not None:
+            raise flight.error
+
+    async def _fly(self, key: str, load: Callable[[], Awaitable[Any]], flight: _Flight) -> None:
+        self._loads += 1
+        try:
+            known = _Known(await load(), time.time())
+            self._keep(key, known)
+        except CadcfsError as exc:
+            self._failures += 1
+            flight.error = exc
+        except Exception as exc:
+            self._failures += 1
+            log.exception("a load failed in an unforeseen way: %s", key)
+            flight.error = Unavailable(f"{key}: {exc!r}")
+        else:
+            flight.done.set()
+            await self._store(key, known)
+        finally:
+            del self._flights[key]
+            flight.done.set()
+
+    def _keep(self, key: str, known: _Known) -> None:
+        old = self._known.pop(key, None)
+        self._rows += _rows(known.value) - (_rows(old.value) if old else 0)
+        self._known[key] = known
+        while self._rows > MEMORY_ROWS and len(self._known) > 1:
+            _, dropped = self._known.popitem(last=False)
+            self._rows -= _rows(dropped.value)
+
+    async def _remembered(self, key: str) -> _Known | None:
+        if key in self._known:
+            self._known.move_to_end(key)
+            return self._known[key]
+        found = await self._in_thread(self._read, key)
+        # Another task may have loaded a newer answer meanwhile.
+        if found is not None and key not in self._known:
+            self._keep(key, found)
+        return self._known.get(key)
+
+    def _read(self, key: str) -> _Known | None:
+        found = self._opened().get(key)
+        if isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], float):
+            return _Known(found[1], found[0])
+        return None
+
+    async def _store(self, key: str, known: _Known) -> None:
+        await self._in_thread(lambda k: self._opened().set(k, (known.stored, known.value)), key)
+
+    async def _in_thread(self, work: Callable[[str], Any], key: str) -> Any:  # noqa: ANN401
+        """Disk trouble of any kind is a miss: answers must come without a disk, too."""
+        try:
+            return await trio.to_thread.run_sync(work, key, limiter=self._threads)
+        except Exception as exc:  # noqa: BLE001  (sqlite, pickle and the file system all may fail)
+            if self._disk_works:
+                log.warning("answers are not kept on disk (%r); check %s", exc, self._directory)
+            self._disk_works = False
+            return None
+
+    def _opened(self) -> diskcache.Cache:
+        if self._disk is None:
+            import diskcache
+
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._disk = diskcache.Cache(str(self._directory), size_limit=DISK_BYTES)
+        return self._disk
+
+    def close(self) -> None:
+        """Close the files on disk; blocking, at the end."""
+        if self._disk is not None:
+            self._disk.close()
+
+
+def _rows(value: object) -> int:
+    return 1 if isinstance(value, str) or not isinstance(value, Sized) else 1 + len(value)
+
+
+def _has_content(value: object) -> bool:
+    return not isinstance(value, Sized) or len(value) > 0

@@ -1,0 +1,52 @@
+"""The `cadcfs` command: one module a group of commands; parses, calls, prints, exit codes.
+
+Exit codes: 0 done, 1 failed (one sentence on standard error says why), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cadcfs import __version__
+from cadcfs.cli.demo import demo
+from cadcfs.cli.mounting import mount, umount
+from cadcfs.cli.status import status
+from cadcfs.errors import CadcfsError
+
+app = typer.Typer(
+    help="The Canadian Astronomy Data Centre as a folder.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(mount)
+app.command()(umount)
+app.command()(status)
+app.command()(demo)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cadcfs {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version.")
+    ] = False,
+) -> None:
+    """The Canadian Astronomy Data Centre as a folder."""
+
+
+def main() -> None:
+    """Run the command; a mistake of the user is one sentence, never a traceback."""
+    try:
+        app()
+    except CadcfsError as exc:
+        typer.echo(f"cadcfs: {exc}", err=True)
+        sys.exit(1)

@@ -1,0 +1,75 @@
+"""`cadcfs mount` and `cadcfs umount`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cadcfs.errors import UserError
+
+IGNORED = frozenset(
+    {"ro", "dev", "nodev", "suid", "nosuid", "exec", "noexec", "auto", "noauto", "user", "users",
+     "nouser", "nofail", "_netdev", "defaults", "relatime", "noatime"}
+)  # fmt: skip
+"""Generic mount options that say nothing to a read-only mount of ours."""
+
+
+def mount(
+    mountpoint: Annotated[Path, typer.Argument(help="An empty directory.")],
+    registry_url: Annotated[str | None, typer.Option(help="Where the services are listed.")] = None,
+    cache_dir: Annotated[Path | None, typer.Option(help="Where to keep what was read.")] = None,
+    foreground: Annotated[bool, typer.Option(help="Stay, and log to standard error.")] = False,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("-o", help="Mount options, parted by commas: KEY=VALUE or KEY."),
+    ] = None,
+) -> None:
+    """Mount the archive; returns when the mount answers."""
+    from cadcfs import config, logs
+    from cadcfs import mount as mounting
+    from cadcfs.cli.background import in_background
+    from cadcfs.kernel import mountpoints
+
+    flags = parsed_options(options or ())
+    settings = config.load(
+        flags | {"registry_url": registry_url or flags.get("registry_url")}
+        | {"cache_dir": cache_dir or flags.get("cache_dir")}
+    )  # fmt: skip
+    mountpoint = mountpoint.absolute()
+    mountpoints.prepare(mountpoint)
+    if foreground:
+        mounting.run(settings, mountpoint, logs.start(), lambda: None)
+        return
+
+    def work(tell: Any) -> None:  # noqa: ANN401
+        recent = logs.start(settings.cache_dir / "cadcfs.log")
+        mounting.run(settings, mountpoint, recent, lambda: tell(""))
+
+    in_background(work)
+
+
+def umount(
+    mountpoint: Annotated[Path, typer.Argument(help="Where the archive is mounted.")],
+    lazy: Annotated[bool, typer.Option(help="Detach it also while it is in use.")] = False,
+) -> None:
+    """Unmount the archive."""
+    from cadcfs.kernel import mountpoints
+
+    mountpoint = mountpoint.absolute()
+    if mountpoints.mounted_type(mountpoint) is None:
+        raise UserError(f"nothing is mounted on {mountpoint}")
+    mountpoints.unmount(mountpoint, lazy=lazy)
+
+
+def parsed_options(options: Iterable[str]) -> dict[str, str]:
+    """Mount options as settings; generic ones are dropped."""
+    flags = {}
+    for option in filter(None, ",".join(options).split(",")):
+        key, equals, value = option.partition("=")
+        if key in IGNORED or key.startswith("x-") or key == "comment":
+            continue
+        flags[key] = value if equals else "true"
+    return flags

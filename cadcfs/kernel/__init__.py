@@ -1,0 +1,1 @@
+"""What Linux asks. Only here and in mount.py is pyfuse3 known."""

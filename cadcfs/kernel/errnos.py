@@ -1,0 +1,79 @@
+"""One total table, error -> errno, and the border round every handler.
+
+pyfuse3 lets nothing but FUSEError through: any other exception would end the mount. So the
+decorator here turns everything else into an errno and one log line.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import trio
+from pyfuse3 import FUSEError
+
+from cadcfs import errors
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ERRNOS: Mapping[type[errors.CadcfsError], int] = {
+    errors.CadcfsError: errno.EIO,
+    errors.NotFound: errno.ENOENT,
+    errors.Forbidden: errno.EACCES,
+    errors.BadRequest: errno.EINVAL,
+    errors.Incomplete: errno.EIO,
+    errors.Pending: errno.EAGAIN,
+    errors.Unavailable: errno.EIO,
+    errors.TimedOut: errno.EIO,
+    errors.Offline: errno.EHOSTUNREACH,
+    errors.RemoteChanged: errno.ESTALE,
+    errors.Corrupt: errno.EIO,
+    errors.UserError: errno.EIO,
+}
+
+QUIET = (errors.NotFound,)
+"""What is part of a normal day and worth a line only when somebody looks closely."""
+
+
+def errno_of(exc: Exception) -> int:
+    """The errno for *exc*, with the log line that explains it."""
+    cause = sole_cause(exc)
+    for kind in type(cause).__mro__:
+        if kind in ERRNOS:
+            number = ERRNOS[kind]
+            level = logging.DEBUG if isinstance(cause, QUIET) else logging.WARNING
+            log.log(level, "%s: %s", errno.errorcode[number], cause)
+            return number
+    if isinstance(cause, trio.TooSlowError):
+        log.warning("EIO: a call took longer than any call may")
+        return errno.EIO
+    log.error("EIO: unforeseen failure; please report this", exc_info=cause)
+    return errno.EIO
+
+
+def sole_cause(exc: Exception) -> Exception:
+    """The one error inside nested groups: a nursery wraps even a single failure."""
+    while isinstance(exc, ExceptionGroup) and len(exc.exceptions) == 1:
+        exc = exc.exceptions[0]
+    return exc
+
+
+def answers_errno(handler: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    """Let *handler* fail with nothing but FUSEError; trio.Cancelled passes."""
+
+    @wraps(handler)
+    async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await handler(*args, **kwargs)
+        except FUSEError:
+            raise
+        except Exception as exc:
+            raise FUSEError(errno_of(exc)) from exc
+
+    return guarded

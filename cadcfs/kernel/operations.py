@@ -1,0 +1,218 @@
+"""pyfuse3 handlers: convert, delegate, reply.
+
+The kernel holds a directory's lock round lookup, readdir and all that would write, so none of
+those waits for the network: a name that is not known yet gets a provisional answer that the
+kernel may not keep, and getattr, opendir and open, which hold no lock, find out.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyfuse3
+import trio
+from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, FUSEError, InodeT, RequestContext
+
+from cadcfs.kernel.callers import only_looks
+from cadcfs.kernel.errnos import answers_errno
+from cadcfs.kernel.handles import HandleTable
+from cadcfs.kernel.inodes import InodeTable
+from cadcfs.tree.node import (
+    LONG,
+    Attributes,
+    Directory,
+    Entries,
+    Node,
+    Opened,
+    directory_attributes,
+    is_directory,
+    is_file,
+    is_symlink,
+    symlink_attributes,
+)
+
+LAST_RESORT = 150.0
+"""Seconds after which a call ends whatever it waits for; the layers below end much earlier."""
+
+
+class Operations(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 has no types
+    """Answers the kernel from the tree."""
+
+    enable_writeback_cache = False
+
+    def __init__(self, root: Directory, disk: Path) -> None:
+        super().__init__()
+        self.inodes = InodeTable(root)
+        self.files: HandleTable[Opened] = HandleTable()
+        self.directories: HandleTable[tuple[int, Entries]] = HandleTable()
+        self._disk = disk
+        self._uid, self._gid = os.getuid(), os.getgid()
+        self._started_ns = time.time_ns()
+
+    @answers_errno
+    async def lookup(self, parent: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
+        if name in (b".", b".."):
+            # Asked by NFS servers alone; the tree keeps no way up.
+            raise FUSEError(errno.ENOENT)
+        child = await self._directory(parent).child(os.fsdecode(name))
+        if child is None:
+            raise FUSEError(errno.ENOENT)
+        number = self.inodes.number(child.node)
+        node = self.inodes.remember(number, child.node)
+        attributes = self._attributes_now(node, certain=child.certain)
+        return self._entry(number, attributes, LONG if child.certain else 0)
+
+    @answers_errno
+    async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
+        for inode, lookups in inode_list:
+            self.inodes.forget(inode, lookups)
+
+    @answers_errno
+    async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
+        node = self.inodes.node(inode)
+        with trio.fail_after(LAST_RESORT):
+            if is_directory(node):
+                await node.confirm()
+                return self._entry(inode, directory_attributes(self._started_ns), LONG)
+            if not is_file(node):
+                return self._entry(inode, self._attributes_now(node), LONG)
+            known = node.attributes_now()
+            if known is None:
+                looks = only_looks(ctx.pid)
+                known = self._unmade() if looks else await node.attributes()
+        return self._entry(inode, known, LONG)
+
+    @answers_errno
+    async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
+        with trio.fail_after(LAST_RESORT):
+            entries = await self._directory(inode).entries()
+        return FileHandleT(self.directories.add((inode, entries)))
+
+    @answers_errno
+    async def readdir(self, fh: FileHandleT, start_id: int, token: pyfuse3.ReaddirToken) -> None:
+        inode, entries = self.directories[fh]
+        for index in range(start_id, len(entries) + 2):
+            if not self._show(inode, entries, index, token):
+                break
+
+    def _show(
+        self, inode: int, entries: Entries, index: int, token: pyfuse3.ReaddirToken
+    ) -> bool:
+        """Reply with one entry; False when the kernel's buffer is full."""
+        if index < 2:
+            # pyfuse3 adds neither; they are not lookups and are not counted.
+            attributes = self._entry(inode, directory_attributes(self._started_ns), 0)
+            shown = pyfuse3.readdir_reply(token, (b".", b"..")[index], attributes, index + 1)
+            return bool(shown)
+        name, node = entries.names[index - 2], entries.nodes[index - 2]
+        number = self.inodes.number(node)
+        reply = self._entry(number, self._attributes_now(node), LONG)
+        if not pyfuse3.readdir_reply(token, os.fsencode(name), reply, index + 1):
+            return False
+        self.inodes.remember(number, node)
+        return True
+
+    @answers_errno
+    async def releasedir(self, fh: FileHandleT) -> None:
+        self.directories.remove(fh)
+
+    @answers_errno
+    async def readlink(self, inode: InodeT, ctx: RequestContext) -> bytes:
+        node = self.inodes.node(inode)
+        if not is_symlink(node):
+            raise FUSEError(errno.EINVAL)
+        return os.fsencode(node.target)
+
+    @answers_errno
+    async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
+        node = self.inodes.node(inode)
+        if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
+            raise FUSEError(errno.EROFS)
+        if not is_file(node):
+            raise FUSEError(errno.EISDIR)
+        with trio.fail_after(LAST_RESORT):
+            opened = await node.open()
+        return FileInfo(
+            fh=FileHandleT(self.files.add(opened)),
+            direct_io=node.is_control,
+            keep_cache=not node.is_control,
+        )
+
+    @answers_errno
+    async def read(self, fh: FileHandleT, offset: int, size: int) -> bytes:
+        opened = self.files[fh]
+        here = opened.read_now(offset, size)
+        if here is not None:
+            return here
+        with trio.fail_after(LAST_RESORT):
+            return await opened.read(offset, size)
+
+    @answers_errno
+    async def release(self, fh: FileHandleT) -> None:
+        await self.files.remove(fh).aclose()
+
+    @answers_errno
+    async def flush(self, fh: FileHandleT) -> None:
+        return
+
+    @answers_errno
+    async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
+        return
+
+    @answers_errno
+    async def access(self, inode: InodeT, mode: int, ctx: RequestContext) -> bool:
+        # default_permissions: the kernel has checked the modes before it asks.
+        return not mode & os.W_OK
+
+    @answers_errno
+    async def statfs(self, ctx: RequestContext) -> pyfuse3.StatvfsData:
+        found = await trio.to_thread.run_sync(os.statvfs, self._disk)
+        reply = pyfuse3.StatvfsData()
+        for name in ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail"):
+            setattr(reply, name, getattr(found, name))
+        reply.f_files = len(self.inodes)
+        reply.f_ffree = reply.f_favail = 0
+        reply.f_namemax = 255
+        return reply
+
+    @answers_errno
+    async def setattr(self, *_: object) -> EntryAttributes:
+        raise FUSEError(errno.EROFS)
+
+    mkdir = mknod = create = symlink = link = rename = unlink = rmdir = write = setattr
+    setxattr = removexattr = setattr
+
+    def _directory(self, inode: int) -> Directory:
+        node = self.inodes.node(inode)
+        if not is_directory(node):
+            raise FUSEError(errno.ENOTDIR)
+        return node
+
+    def _attributes_now(self, node: Node, *, certain: bool = True) -> Attributes:
+        if is_symlink(node):
+            return symlink_attributes(node, self._started_ns)
+        if is_file(node):
+            return node.attributes_now() or self._unmade()
+        return directory_attributes(self._started_ns, LONG if certain else 0)
+
+    def _unmade(self) -> Attributes:
+        """A file whose size is not known yet; nothing of it may be kept."""
+        return Attributes(stat.S_IFREG | 0o444, 0, self._started_ns, valid=0)
+
+    def _entry(self, inode: int, attributes: Attributes, entry_valid: float) -> EntryAttributes:
+        entry = EntryAttributes()
+        entry.st_ino = InodeT(inode)
+        entry.st_mode = attributes.mode
+        entry.st_size = attributes.size
+        entry.st_blksize = 128 * 1024
+        entry.st_blocks = -(-attributes.size // 512)
+        entry.st_uid, entry.st_gid = self._uid, self._gid
+        entry.st_mtime_ns = entry.st_ctime_ns = entry.st_atime_ns = attributes.mtime_ns
+        entry.attr_timeout = attributes.valid
+        entry.entry_timeout = entry_valid
+        return entry

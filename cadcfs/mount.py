@@ -1,0 +1,169 @@
+"""Composition root: builds every object, owns the nursery, runs and ends the daemon."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyfuse3
+import trio
+
+from cadcfs import __version__
+from cadcfs.archive.files import Files
+from cadcfs.archive.holdings import Holdings
+from cadcfs.archive.services import Services
+from cadcfs.archive.tap import Tap
+from cadcfs.cache.blocks import BlockStore
+from cadcfs.cache.listings import Listings
+from cadcfs.cache.stream import Streams
+from cadcfs.config import Settings
+from cadcfs.errors import CadcfsError, UserError
+from cadcfs.kernel.operations import Operations
+from cadcfs.logs import RecentLines
+from cadcfs.network.carrier import Carrier
+from cadcfs.network.client import Client
+from cadcfs.tree.catalogue import Catalogue
+from cadcfs.tree.root import root
+
+log = logging.getLogger(__name__)
+
+MAX_TASKS = 4096
+"""Handlers at once: with pyfuse3's default of 99, so many stuck calls would block `df`."""
+MAX_BACKGROUND = 1024
+"""Read-ahead requests that the kernel may have under way: with its 12, stuck ones block the rest."""
+
+
+def run(
+    settings: Settings, mountpoint: Path, recent: RecentLines, ready: Callable[[], None]
+) -> None:
+    """Mount, serve until unmounted or told to end, and unmount; calls *ready* when it answers."""
+    try:
+        settings.cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise UserError(
+            f"cannot make the cache directory {settings.cache_dir}: {exc.strerror}; "
+            "name another with --cache-dir"
+        ) from exc
+    try:
+        trio.run(_serve, settings, mountpoint, recent, ready)
+    except* UserError as group:
+        raise _first(group) from None
+
+
+async def _serve(
+    settings: Settings, mountpoint: Path, recent: RecentLines, ready: Callable[[], None]
+) -> None:
+    carrier = Carrier()
+    async with Client() as client, trio.open_nursery() as nursery:
+        listings = Listings(
+            settings.cache_dir / "answers-v1", nursery, patience=settings.listing_time
+        )
+        services = Services(client, listings, settings)
+        streams = Streams(BlockStore(settings.cache_dir), nursery)
+        await _check(services)
+        catalogue = Catalogue(
+            Holdings(Tap(client, services)), listings, streams, Files(services, carrier), settings
+        )
+        status = Status(settings, mountpoint, listings)
+        tree = root(catalogue, status.text, recent.text, time.time_ns())
+        operations = Operations(tree, settings.cache_dir)
+        status.operations = operations
+        _attach(operations, mountpoint, settings)
+        try:
+            nursery.start_soon(_end_on_signal, nursery.cancel_scope)
+            nursery.start_soon(_announce, mountpoint, ready)
+            await pyfuse3.main(max_tasks=MAX_TASKS)
+            nursery.cancel_scope.cancel()
+        finally:
+            pyfuse3.close(unmount=True)
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 3):
+                await streams.aclose()
+            listings.close()
+            log.info("unmounted %s", mountpoint)
+
+
+async def _check(services: Services) -> None:
+    try:
+        await services.check()
+    except CadcfsError as exc:
+        raise UserError(
+            f"{exc}; check the network, or name another registry with --registry-url"
+        ) from exc
+
+
+def _attach(operations: Operations, mountpoint: Path, settings: Settings) -> None:
+    options = {"fsname=cadc:", "subtype=cadcfs", "default_permissions"}
+    if settings.allow_other:
+        options.add("allow_other")
+    try:
+        pyfuse3.init(operations, str(mountpoint), options)
+    except RuntimeError as exc:
+        hint = " (allow_other needs user_allow_other in /etc/fuse.conf)" * settings.allow_other
+        raise UserError(f"cannot mount on {mountpoint}: {exc}; is fuse3 installed?{hint}") from exc
+
+
+async def _announce(mountpoint: Path, ready: Callable[[], None]) -> None:
+    """Say that the mount answers, once it does."""
+    device = (await trio.to_thread.run_sync(os.stat, mountpoint)).st_dev
+    await trio.to_thread.run_sync(_widen, os.minor(device))
+    log.info("mounted on %s", mountpoint)
+    ready()
+
+
+def _widen(connection: int) -> None:
+    try:
+        Path(f"/sys/fs/fuse/connections/{connection}/max_background").write_text(
+            str(MAX_BACKGROUND)
+        )
+    except OSError as exc:
+        log.info("max_background stays at the kernel's default: %s", exc)
+
+
+async def _end_on_signal(scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            log.info("%s: ending", signal.Signals(number).name)
+            scope.cancel()
+            return
+
+
+class Status:
+    """What `.cadcfs/status` says; never waits for anything."""
+
+    def __init__(self, settings: Settings, mountpoint: Path, listings: Listings) -> None:
+        self._settings = settings
+        self._mountpoint = mountpoint
+        self._listings = listings
+        self._since = time.time()
+        self.operations: Operations | None = None
+
+    def text(self) -> str:
+        answers = self._listings.statistics()
+        operations = self.operations
+        lines = {
+            "cadcfs": __version__,
+            "mounted on": str(self._mountpoint),
+            "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._since)),
+            "process": str(os.getpid()),
+            "registry": self._settings.registry_url,
+            "cache": str(self._settings.cache_dir),
+            "identity": "anonymous",
+            "answers in memory": f"{answers.known} ({answers.rows} rows)",
+            "questions asked": f"{answers.loads} ({answers.failures} failed)",
+            "questions under way": str(answers.in_flight),
+            "open files": str(len(operations.files) if operations else 0),
+            "inodes known to the kernel": str(len(operations.inodes) if operations else 0),
+        }
+        return "".join(f"{name + ':':28}{value}\n" for name, value in lines.items())
+
+
+def _first(group: BaseExceptionGroup[UserError]) -> UserError:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, UserError)
+    return found

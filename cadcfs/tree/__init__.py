@@ -1,0 +1,1 @@
+"""What the archive looks like as files. Knows no kernel: pyfuse3 must not be imported here."""

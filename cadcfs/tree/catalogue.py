@@ -1,0 +1,113 @@
+"""What the tree asks the archive, each question once: holdings behind listings.
+
+The key of an answer is the question's text, the service that was asked and the identity that
+asked it, so that answers of two archives or two users never mix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from cadcfs.archive import queries
+from cadcfs.archive.holdings import Holdings
+from cadcfs.archive.queries import Question
+from cadcfs.archive.records import Artifact, Collection, Row
+from cadcfs.archive.files import Files
+from cadcfs.cache.blocks import Version
+from cadcfs.cache.listings import Listings
+from cadcfs.cache.stream import Streams
+from cadcfs.config import Settings
+from cadcfs.errors import Forbidden
+from cadcfs.tree.node import Opened
+
+COLLECTIONS_FRESH = 86400.0
+"""Seconds; collections and the names in them grow slowly."""
+RESULT_FRESH = 3600.0
+"""Seconds that a result is believed."""
+
+
+class Catalogue:
+    """Answers for the tree, from memory, disk or the archive; and open artifacts."""
+
+    def __init__(
+        self, holdings: Holdings, listings: Listings, streams: Streams, files: Files,
+        settings: Settings,
+    ) -> None:  # fmt: skip
+        self._holdings = holdings
+        self._listings = listings
+        self._streams = streams
+        self._files = files
+        self._origin = f"{settings.tap_url or settings.registry_url} {settings.tap_id} anonymous"
+        self.names = settings.names
+
+    async def collections(self) -> Sequence[Collection]:
+        return await self._listings.get(
+            self._key(queries.collections()), self._holdings.collections, COLLECTIONS_FRESH
+        )
+
+    async def known_collections(self) -> Sequence[Collection] | None:
+        """The collections if they were ever listed; never asks the network."""
+        return await self._listings.recall(self._key(queries.collections()))
+
+    async def values(self, collection: str, facet: str) -> Sequence[str]:
+        return await self._listings.get(
+            self._key(queries.values(collection, facet)),
+            lambda: self._holdings.values(collection, facet),
+            COLLECTIONS_FRESH,
+        )
+
+    async def known_values(self, collection: str, facet: str) -> Sequence[str] | None:
+        return await self._listings.recall(self._key(queries.values(collection, facet)))
+
+    async def rows(self, question: Question) -> Sequence[Row]:
+        found = await self._listings.get(
+            self._key(queries.result(question)), lambda: self._holdings.rows(question), RESULT_FRESH
+        )
+        return narrowed(found, question)
+
+    async def known_rows(self, question: Question) -> Sequence[Row] | None:
+        found = await self._listings.recall(self._key(queries.result(question)))
+        return None if found is None else narrowed(found, question)
+
+    def is_public(self, artifact: Artifact) -> bool:
+        return artifact.is_public(datetime.now(UTC))
+
+    async def measure(self, artifact: Artifact) -> tuple[int, str | None]:
+        """Size in bytes and MD5 of a file whose metadata does not tell them."""
+        head = await self._files.head(artifact.uri)
+        return head.size, head.md5
+
+    async def open(self, artifact: Artifact, version: Version) -> Opened:
+        """An open file; `Forbidden` where it is not public."""
+        if not self.is_public(artifact):
+            raise Forbidden(
+                f"{artifact.uri} is proprietary, "
+                + (f"public from {artifact.release:%Y-%m-%d}" if artifact.release else "no date set")
+                + "; data of your own needs a login"
+            )
+        source = await self._files.source(artifact.uri, version.size, version.md5)
+        return await self._streams.open(version, source)
+
+    def _key(self, adql: str) -> str:
+        return f"{self._origin} {adql}"
+
+
+def narrowed(rows: Sequence[Row], question: Question) -> Sequence[Row]:
+    """The rows of exactly one target, where the question was asked by a folded name.
+
+    The exact spelling wins; without one, another spelling counts if there is only one.
+    """
+    for constraint in question.constraints:
+        if constraint.facet == "by-target" and constraint.value is not None:
+            rows = _of_target(rows, constraint.value)
+    return rows
+
+
+def _of_target(rows: Sequence[Row], target: str) -> Sequence[Row]:
+    names = {row.target_name for row in rows}
+    if target not in names:
+        if len(names) != 1:
+            return ()
+        return rows
+    return rows if len(names) == 1 else tuple(row for row in rows if row.target_name == target)

@@ -1,0 +1,142 @@
+"""What every thing in the tree can do: the protocols between the kernel's side and the tree."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, TypeGuard
+
+LONG = 300.0
+"""Seconds that the kernel may believe what cannot change under a version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What stat shows.
+
+    Parameters
+    ----------
+    mode
+        Type and permission bits.
+    size
+        Bytes.
+    mtime_ns
+        Nanoseconds since 1970 (UTC).
+    valid
+        Seconds that the kernel may keep this; 0 while something is not known yet.
+    """
+
+    mode: int
+    size: int
+    mtime_ns: int
+    valid: float = LONG
+
+
+class Opened(Protocol):
+    """An open file of one version."""
+
+    def read_now(self, offset: int, size: int) -> bytes | None:
+        """The bytes if they are here, else None; never waits."""
+
+    async def read(self, offset: int, size: int) -> bytes:
+        """The bytes; fewer than asked only at the end of the file."""
+
+    async def aclose(self) -> None: ...
+
+
+class File(Protocol):
+    """A regular file; one node is one version for its whole life."""
+
+    @property
+    def key(self) -> str:
+        """What makes it this file in this version; the inode number follows from it."""
+
+    @property
+    def is_control(self) -> bool:
+        """True where each opening makes a new content, so that nothing may be kept of it."""
+
+    def attributes_now(self) -> Attributes | None:
+        """The attributes if they are known, else None; never waits."""
+
+    async def attributes(self) -> Attributes: ...
+
+    async def open(self) -> Opened: ...
+
+
+class Symlink(Protocol):
+    """Another spelling of a name."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def target(self) -> str: ...
+
+
+class Directory(Protocol):
+    """A directory; opening it may ask the archive, looking a name up never does."""
+
+    @property
+    def key(self) -> str: ...
+
+    async def confirm(self) -> None:
+        """Find out that it exists; `NotFound` if it does not."""
+
+    async def entries(self) -> Entries:
+        """Everything that is in it, whole or an error."""
+
+    async def child(self, name: str) -> Child | None:
+        """What *name* is, from what is known; never waits for the network."""
+
+
+Node: TypeAlias = File | Symlink | Directory
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A node under a name; not certain while its directory has not been listed."""
+
+    node: Node
+    certain: bool = True
+
+
+class Entries:
+    """A directory's content at one moment: names in order, and their nodes."""
+
+    def __init__(self, names: Sequence[str], nodes: Sequence[Node]) -> None:
+        self.names = names
+        self.nodes = nodes
+
+    @classmethod
+    def of(cls, children: dict[str, Node]) -> Entries:
+        names = sorted(children)
+        return cls(names, [children[name] for name in names])
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[tuple[str, Node]]:
+        return zip(self.names, self.nodes, strict=True)
+
+
+def directory_attributes(mtime_ns: int, valid: float = LONG) -> Attributes:
+    return Attributes(stat.S_IFDIR | 0o555, 0, mtime_ns, valid)
+
+
+def symlink_attributes(link: Symlink, mtime_ns: int) -> Attributes:
+    return Attributes(stat.S_IFLNK | 0o777, len(link.target.encode()), mtime_ns)
+
+
+# Told apart by what only one of them can do: isinstance() of a Protocol checks every member and
+# costs a microsecond for each of them, at every entry of every listing.
+def is_directory(node: Node) -> TypeGuard[Directory]:
+    return hasattr(node, "entries")
+
+
+def is_file(node: Node) -> TypeGuard[File]:
+    return hasattr(node, "attributes_now")
+
+
+def is_symlink(node: Node) -> TypeGuard[Symlink]:
+    return hasattr(node, "target")

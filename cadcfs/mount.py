@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 MAX_TASKS = 4096
 """Handlers at once: with pyfuse3's default of 99, so many stuck calls would block `df`."""
 MAX_BACKGROUND = 1024
-"""Read-ahead requests that the kernel may have under way: with its 12, stuck ones block the rest."""
+"""Read-ahead requests under way: with the kernel's 12, stuck ones block the rest."""
 
 
 def run(

@@ -74,9 +74,7 @@ FACETS = {
 
 def collections() -> str:
     """Every collection with its count; EnumField is aggregated beforehand, so this is cheap."""
-    return (
-        "SELECT collection, SUM(num_tuples) AS planes FROM caom2.EnumField GROUP BY collection"
-    )
+    return "SELECT collection, SUM(num_tuples) AS planes FROM caom2.EnumField GROUP BY collection"
 
 
 def values(collection: str, facet: str) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import trio
 from pyfuse3 import FUSEError
@@ -64,7 +64,9 @@ def sole_cause(exc: Exception) -> Exception:
     return exc
 
 
-def answers_errno(handler: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+def answers_errno(
+    handler: Callable[P, Coroutine[Any, Any, R]],
+) -> Callable[P, Coroutine[Any, Any, R]]:
     """Let *handler* fail with nothing but FUSEError; trio.Cancelled passes."""
 
     @wraps(handler)

@@ -22,6 +22,7 @@ from cadcfs.kernel.callers import only_looks
 from cadcfs.kernel.errnos import answers_errno
 from cadcfs.kernel.handles import HandleTable
 from cadcfs.kernel.inodes import InodeTable
+from cadcfs.kernel.refusals import ReadOnly
 from cadcfs.tree.node import (
     LONG,
     Attributes,
@@ -40,7 +41,7 @@ LAST_RESORT = 150.0
 """Seconds after which a call ends whatever it waits for; the layers below end much earlier."""
 
 
-class Operations(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 has no types
+class Operations(ReadOnly):
     """Answers the kernel from the tree."""
 
     enable_writeback_cache = False
@@ -100,9 +101,7 @@ class Operations(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 has no ty
             if not self._show(inode, entries, index, token):
                 break
 
-    def _show(
-        self, inode: int, entries: Entries, index: int, token: pyfuse3.ReaddirToken
-    ) -> bool:
+    def _show(self, inode: int, entries: Entries, index: int, token: pyfuse3.ReaddirToken) -> bool:
         """Reply with one entry; False when the kernel's buffer is full."""
         if index < 2:
             # pyfuse3 adds neither; they are not lookups and are not counted.
@@ -179,13 +178,6 @@ class Operations(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 has no ty
         reply.f_ffree = reply.f_favail = 0
         reply.f_namemax = 255
         return reply
-
-    @answers_errno
-    async def setattr(self, *_: object) -> EntryAttributes:
-        raise FUSEError(errno.EROFS)
-
-    mkdir = mknod = create = symlink = link = rename = unlink = rmdir = write = setattr
-    setxattr = removexattr = setattr
 
     def _directory(self, inode: int) -> Directory:
         node = self.inodes.node(inode)

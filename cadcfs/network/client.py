@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import httpx
 import trio
@@ -56,7 +57,7 @@ class Client:
             trust_env=True,
         )
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

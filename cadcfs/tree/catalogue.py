@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from cadcfs.archive import queries
+from cadcfs.archive.files import Files
 from cadcfs.archive.holdings import Holdings
 from cadcfs.archive.queries import Question
 from cadcfs.archive.records import Artifact, Collection, Row
-from cadcfs.archive.files import Files
 from cadcfs.cache.blocks import Version
 from cadcfs.cache.listings import Listings
 from cadcfs.cache.stream import Streams
@@ -83,7 +83,11 @@ class Catalogue:
         if not self.is_public(artifact):
             raise Forbidden(
                 f"{artifact.uri} is proprietary, "
-                + (f"public from {artifact.release:%Y-%m-%d}" if artifact.release else "no date set")
+                + (
+                    f"public from {artifact.release:%Y-%m-%d}"
+                    if artifact.release
+                    else "no date set"
+                )
                 + "; data of your own needs a login"
             )
         source = await self._files.source(artifact.uri, version.size, version.md5)

@@ -151,7 +151,9 @@ def _named(artifacts: Iterable[Artifact], names: NameStyle) -> dict[str, Artifac
     return named
 
 
-def _grouped(artifacts: Iterable[Artifact], key: Callable[[Artifact], str]) -> dict[str, list[Artifact]]:
+def _grouped(
+    artifacts: Iterable[Artifact], key: Callable[[Artifact], str]
+) -> dict[str, list[Artifact]]:
     groups: defaultdict[str, list[Artifact]] = defaultdict(list)
     for artifact in artifacts:
         groups[key(artifact)].append(artifact)

@@ -1,0 +1,69 @@
+# make demo    the embedded archive, mounted on ./sky
+# make test    everything that must hold: linters, types, layers, tests through real mounts
+# Both install what they need, and can be run again at any time.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RUN_PACKAGES := fuse3 libfuse3-dev pkg-config gcc libc6-dev python3-venv python3-dev
+TEST_PACKAGES := fitsverify libcfitsio-bin source-extractor
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+TARGET := sky/collections/CFHT/by-target/M31
+
+.PHONY: demo demo-stop test check format clean system test-system
+
+demo: $(READY)
+	@$(BIN)/cadcfs demo --stop --data-dir .demo sky
+	@echo "Building the embedded archive (the first time takes about a minute) ..."
+	@$(BIN)/cadcfs demo --background --data-dir .demo sky
+	@set -x; ls sky; ls sky/collections; ls -l $(TARGET) $(TARGET)/previews
+	@echo
+	@echo "The embedded archive is mounted on ./sky. Go on with, for example:"
+	@echo "  cat sky/README.txt"
+	@echo "  ls sky/collections/CFHT/by-target"
+	@echo "  cp $(TARGET)/*p.fits.fz ."
+	@echo "Stop it with: make demo-stop"
+
+demo-stop:
+	@if [ -x $(BIN)/cadcfs ]; then $(BIN)/cadcfs demo --stop --data-dir .demo sky; fi
+
+test: $(READY) test-system check
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: demo-stop
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+$(READY): pyproject.toml requirements.lock | system
+	python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+# Only what is missing is installed, so that a second run needs neither root nor a network.
+define install
+	@missing=""; for package in $(1); do \
+	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q "ok installed" \
+	    || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "Installing$$missing ..."; \
+	  $(SUDO) apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+endef
+
+system:
+	$(call install,$(RUN_PACKAGES))
+
+test-system:
+	$(call install,$(TEST_PACKAGES))

@@ -1,0 +1,170 @@
+"""A real kernel mount of the real embedded archive, over real sockets, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cadcfs.demo.archive import Archive, open_or_build
+from cadcfs.kernel import mountpoints
+
+CADCFS = (sys.executable, "-m", "cadcfs")
+LOGGED = re.compile(r"^\S+ \S+ (WARNING|ERROR|CRITICAL) ")
+
+
+@dataclass
+class Server:
+    """The embedded archive in a process of its own."""
+
+    archive: Archive
+    registry_url: str
+    process: subprocess.Popen[str]
+
+    def requests(self) -> list[dict[str, object]]:
+        """What was asked since the last `forget`."""
+        with urllib.request.urlopen(self._control(), timeout=10) as reply:
+            found: list[dict[str, object]] = json.load(reply)
+        return found
+
+    def forget(self) -> None:
+        urllib.request.urlopen(
+            urllib.request.Request(self._control(), method="DELETE"), timeout=10
+        ).close()
+
+    def queries(self) -> list[str]:
+        """The ADQL of each query that was run."""
+        return [str(r["adql"]) for r in self.requests() if r["adql"] and r["status"] == 200]
+
+    def bytes_sent(self, path_part: str) -> int:
+        return sum(
+            int(str(r["bytes_sent"])) for r in self.requests() if path_part in str(r["path"])
+        )
+
+    def _control(self) -> str:
+        return self.registry_url.replace("/reg/resource-caps", "/demo/requests")
+
+
+@dataclass
+class Mount:
+    """A mount by the command, in the background as users have it."""
+
+    path: Path
+    cache: Path
+    registry_url: str
+
+    def start(self, *options: str, environ: dict[str, str] | None = None) -> None:
+        command = [*CADCFS, "mount", "--registry-url", self.registry_url]
+        command += ["--cache-dir", str(self.cache), *options, str(self.path)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False,
+            env=os.environ | (environ or {}),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == ""
+
+    def stop(self) -> None:
+        pid = self.pid()
+        done = subprocess.run(
+            [*CADCFS, "umount", "--lazy", str(self.path)],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        wait_for_end(pid)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def pid(self) -> int:
+        status = (self.path / ".cadcfs" / "status").read_text()
+        found = re.search(r"^process: *(\d+)$", status, re.MULTILINE)
+        assert found
+        return int(found[1])
+
+    def is_mounted(self) -> bool:
+        return mountpoints.mounted_type(self.path) is not None
+
+    def warnings(self) -> list[str]:
+        log = self.cache / "cadcfs.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [line for line in lines if LOGGED.match(line)]
+
+
+def wait_for_end(pid: int, seconds: float = 20) -> None:
+    import select
+
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        assert select.select([process], [], [], seconds)[0], f"process {pid} does not end"
+    finally:
+        os.close(process)
+
+
+@pytest.fixture(scope="session")
+def data_dir(request: pytest.FixtureRequest) -> Path:
+    """Where the embedded archive is built once and kept between runs."""
+    assert request.config.cache is not None
+    return request.config.cache.mkdir("archive")
+
+
+@pytest.fixture(scope="session")
+def server(data_dir: Path) -> Iterator[Server]:
+    archive = open_or_build(data_dir)
+    process = subprocess.Popen(
+        [*CADCFS, "demo", "--serve-only", "--data-dir", str(data_dir)],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    url = process.stdout.readline().strip()
+    assert url.startswith("http://127.0.0.1:"), url
+    yield Server(archive, url, process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 0
+
+
+@pytest.fixture
+def mount(
+    server: Server, tmp_path: Path, expected_log: list[str]
+) -> Iterator[Mount]:
+    """A fresh mount with an empty cache; unexpected warnings in its log fail the test."""
+    path = tmp_path / "sky"
+    path.mkdir()
+    mounted = Mount(path, tmp_path / "cache", server.registry_url)
+    mounted.start()
+    server.forget()
+    yield mounted
+    if mounted.is_mounted():
+        mounted.stop()
+    unexpected = [
+        line for line in mounted.warnings() if not any(re.search(p, line) for p in expected_log)
+    ]
+    assert not unexpected, unexpected
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run a program to its end; its output as text."""
+
+    def runner(*command: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(word) for word in command],
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+    return runner

@@ -94,7 +94,9 @@ def _merged(settings: Settings, values: dict[str, Any], place: str) -> Settings:
     known = {field.name for field in fields(Settings)}
     for key in values:
         if key not in known:
-            raise UserError(f"unknown setting {key!r} in {place}; known: {', '.join(sorted(known))}")
+            raise UserError(
+                f"unknown setting {key!r} in {place}; known: {', '.join(sorted(known))}"
+            )
     checked = {key: _converted(key, value, place) for key, value in values.items()}
     return replace(settings, **checked)
 
@@ -121,7 +123,15 @@ def _converted(key: str, value: Any, place: str) -> Any:  # noqa: ANN401  (a TOM
 
 
 def _truth(value: object) -> bool:
-    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": True}
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "": True,
+    }
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.lower() in words:

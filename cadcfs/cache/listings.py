@@ -145,6 +145,7 @@ class Listings:
 
     async def _fly(self, key: str, load: Callable[[], Awaitable[Any]], flight: _Flight) -> None:
         self._loads += 1
+        known = None
         try:
             known = _Known(await load(), time.time())
             self._keep(key, known)
@@ -155,12 +156,14 @@ class Listings:
             self._failures += 1
             log.exception("a load failed in an unforeseen way: %s", key)
             flight.error = Unavailable(f"{key}: {exc!r}")
-        else:
-            flight.done.set()
-            await self._store(key, known)
         finally:
+            if known is None and flight.error is None:
+                flight.error = Unavailable(f"{key}: the mount is ending")
+            # Landed before it is stored: an answer that is on its way to disk is no question.
             del self._flights[key]
             flight.done.set()
+        if known is not None:
+            await self._store(key, known)
 
     def _keep(self, key: str, known: _Known) -> None:
         old = self._known.pop(key, None)

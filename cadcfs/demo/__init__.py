@@ -1,0 +1,1 @@
+"""The embedded archive: a local server that speaks CADC's protocols over files of its own."""

@@ -1,0 +1,151 @@
+"""The registry text and the VOSI documents from which clients learn all addresses.
+
+Registry: lines of `resourceID = capabilitiesURL`. Capabilities and availability: VOSI 1.1,
+sections 3 and 5. Addresses are made from the host that the client itself used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from xml.sax.saxutils import escape, quoteattr
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+REGISTRY_PATH = "/reg/resource-caps"
+
+_XML = "text/xml"
+_CAPABILITIES = "ivo://ivoa.net/std/VOSI#capabilities"
+_AVAILABILITY = "ivo://ivoa.net/std/VOSI#availability"
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """One capability: its standard, where it is, and whether paths are appended to that."""
+
+    standard: str
+    path: str
+    use: str = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of the archive: its resource identifier, its path and what it can do."""
+
+    resource: str
+    path: str
+    capabilities: tuple[Capability, ...] = ()
+
+
+SERVICES = (
+    Service(
+        "ivo://cadc.nrc.ca/argus",
+        "/argus",
+        (
+            Capability("ivo://ivoa.net/std/VOSI#tables-1.1", "/argus/tables"),
+            Capability("ivo://ivoa.net/std/TAP", "/argus", "base"),
+        ),
+    ),
+    Service("ivo://cadc.nrc.ca/caom2ops", "/caom2ops"),
+    Service(
+        "ivo://cadc.nrc.ca/global/raven",
+        "/raven",
+        (Capability("http://www.opencadc.org/std/storage#files-1.0", "/raven/files", "base"),),
+    ),
+    Service(
+        "ivo://cadc.nrc.ca/cadc/minoc",
+        "/minoc",
+        (Capability("http://www.opencadc.org/std/storage#files-1.0", "/minoc/files", "base"),),
+    ),
+)
+
+
+def routes() -> list[Route]:
+    """Return the registry's route and two for every service."""
+    found = [Route(REGISTRY_PATH, _registry)]
+    for service in SERVICES:
+        found.append(Route(f"{service.path}/capabilities", _capabilities(service)))
+        found.append(Route(f"{service.path}/availability", _availability))
+    return found
+
+
+def _base(request: Request) -> str:
+    return str(request.base_url).rstrip("/")
+
+
+async def _registry(request: Request) -> Response:
+    base = _base(request)
+    lines = ["#", "# This file maps resource identifiers to the location of capabilities.", "#"]
+    lines += [f"{known.resource} = {base}{known.path}/capabilities" for known in SERVICES]
+    return PlainTextResponse("\n".join(lines) + "\n")
+
+
+async def _availability(_request: Request) -> Response:
+    document = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<vosi:availability xmlns:vosi="http://www.ivoa.net/xml/VOSIAvailability/v1.0">\n'
+        "  <vosi:available>true</vosi:available>\n"
+        "  <vosi:note>service is accepting requests</vosi:note>\n"
+        "</vosi:availability>\n"
+    )
+    return Response(document, media_type=_XML)
+
+
+class _capabilities:  # noqa: N801 - reads as the handler it is
+    """The handler of one service's capabilities."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def __call__(self, request: Request) -> Response:
+        return Response(capabilities_document(self._service, _base(request)), media_type=_XML)
+
+
+def capabilities_document(service: Service, base: str) -> str:
+    """Write a service's capabilities."""
+    own = (
+        Capability(_CAPABILITIES, f"{service.path}/capabilities"),
+        Capability(_AVAILABILITY, f"{service.path}/availability"),
+    )
+    written = "".join(_written(capability, base) for capability in (*own, *service.capabilities))
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<vosi:capabilities xmlns:vosi="http://www.ivoa.net/xml/VOSICapabilities/v1.0"\n'
+        '  xmlns:vs="http://www.ivoa.net/xml/VODataService/v1.1"\n'
+        '  xmlns:tr="http://www.ivoa.net/xml/TAPRegExt/v1.0"\n'
+        '  xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n'
+        f"{written}</vosi:capabilities>\n"
+    )
+
+
+def _written(capability: Capability, base: str) -> str:
+    is_tap = capability.standard == "ivo://ivoa.net/std/TAP"
+    kind = ' xsi:type="tr:TableAccess"' if is_tap else ""
+    address = escape(base + capability.path)
+    return (
+        f"  <capability standardID={quoteattr(capability.standard)}{kind}>\n"
+        '    <interface xsi:type="vs:ParamHTTP" role="std" version="1.0">\n'
+        f'      <accessURL use="{capability.use}">{address}</accessURL>\n'
+        "    </interface>\n"
+        f"{_TAP_DETAILS if is_tap else ''}"
+        "  </capability>\n"
+    )
+
+
+_FORMATS = (
+    ("application/x-votable+xml", "votable"),
+    ("text/csv", "csv"),
+    ("text/tab-separated-values", "tsv"),
+)
+
+_TAP_DETAILS = (
+    "    <language>\n      <name>ADQL</name>\n"
+    '      <version ivo-id="ivo://ivoa.net/std/ADQL#v2.1">2.1</version>\n'
+    "      <description>Astronomical Data Query Language</description>\n    </language>\n"
+    + "".join(
+        f"    <outputFormat>\n      <mime>{mime}</mime>\n      <alias>{alias}</alias>\n"
+        "    </outputFormat>\n"
+        for mime, alias in _FORMATS
+    )
+)

@@ -1,0 +1,64 @@
+"""Runs the embedded archive on a local port, within the caller's own trio program."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve as hypercorn_serve
+
+from cadcfs.demo.app import make_app
+from cadcfs.demo.registry import REGISTRY_PATH
+from cadcfs.demo.requestlog import RequestLog
+
+if TYPE_CHECKING:
+    from cadcfs.demo.archive import Archive
+
+_GRACE_SECONDS = 0.3
+_IDLE_SECONDS = 75.0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running archive: where it listens and what it was asked."""
+
+    base_url: str
+    registry_url: str
+    log: RequestLog
+
+
+async def serve(
+    archive: Archive,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    log_path: Path | None = None,
+    task_status: trio.TaskStatus[Served] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve an archive until cancelled; `nursery.start` returns once it answers."""
+    log = RequestLog(log_path)
+    app = await trio.to_thread.run_sync(make_app, archive, log)
+    try:
+        async with trio.open_nursery() as nursery:
+            binds = await nursery.start(hypercorn_serve, app, _configuration(host, port))
+            base = str(binds[0]).rstrip("/")
+            task_status.started(Served(base, base + REGISTRY_PATH, log))
+    finally:
+        log.close()
+
+
+def _configuration(host: str, port: int) -> Config:
+    config = Config()
+    config.bind = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
+    # The request log tells what was asked; nothing goes to the terminal.
+    config.accesslog = None
+    config.errorlog = logging.getLogger("cadcfs.demo.server")
+    config.graceful_timeout = _GRACE_SECONDS
+    config.shutdown_timeout = _GRACE_SECONDS
+    config.keep_alive_timeout = _IDLE_SECONDS
+    config.include_server_header = False
+    return config

@@ -6,6 +6,7 @@ sections 3 and 5. Addresses are made from the host that the client itself used.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
@@ -92,14 +93,11 @@ async def _availability(_request: Request) -> Response:
     return Response(document, media_type=_XML)
 
 
-class _capabilities:  # noqa: N801 - reads as the handler it is
-    """The handler of one service's capabilities."""
+def _capabilities(service: Service) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        return Response(capabilities_document(service, _base(request)), media_type=_XML)
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    async def __call__(self, request: Request) -> Response:
-        return Response(capabilities_document(self._service, _base(request)), media_type=_XML)
+    return answer
 
 
 def capabilities_document(service: Service, base: str) -> str:

@@ -117,8 +117,7 @@ class RequestLog:
         if request.method == "DELETE":
             self.clear()
             return Response(status_code=204)
-        records = [asdict(record) for record in self._records]
-        return JSONResponse({"counts": self.counts(), "requests": records})
+        return JSONResponse([asdict(record) for record in self._records])
 
 
 class RequestLogMiddleware:

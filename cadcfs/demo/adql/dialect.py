@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from sqlglot import parser, tokens
 from sqlglot.dialects.dialect import Dialect
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 _ABSENT = frozenset({"INTERVAL", "LIMIT", "FETCH", "QUALIFY"})
 _KNOWN = ("COUNT", "SUM", "MIN", "MAX", "AVG", "COALESCE", "LOWER", "UPPER")

@@ -10,9 +10,12 @@ import math
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from cadcfs.demo.adql import geometry
+
+# What SQLite hands over: text, a number or None.
+Value: TypeAlias = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Signature:
 def _strict(body: Callable[..., Any]) -> Callable[..., Any]:
     """Make a function give NULL when any argument is NULL, as SQL demands."""
 
-    def wrapped(*values: Any) -> Any:
+    def wrapped(*values: Value) -> Value:
         return None if None in values else body(*values)
 
     return wrapped
@@ -38,7 +41,7 @@ def _strict(body: Callable[..., Any]) -> Callable[..., Any]:
 def _real(body: Callable[..., float]) -> Callable[..., Any]:
     """Make a function of numbers give NULL outside its domain instead of breaking the query."""
 
-    def wrapped(*values: Any) -> Any:
+    def wrapped(*values: Value) -> Value:
         if None in values:
             return None
         try:
@@ -56,38 +59,38 @@ def _numbers(values: tuple[Any, ...]) -> tuple[float, ...]:
 
 
 def _shape(kind: str) -> Callable[..., Any]:
-    def build(*values: Any) -> str:
+    def build(*values: Value) -> str:
         return geometry.shape_text(kind, _numbers(values))
 
     return _strict(build)
 
 
-def _box(*values: Any) -> str:
+def _box(*values: Value) -> str:
     return geometry.box_text(*_numbers(values))
 
 
-def _region(value: Any) -> geometry.Region | geometry.Interval:
+def _region(value: Value) -> geometry.Region | geometry.Interval:
     if isinstance(value, (int, float)):
         return geometry.Interval(float(value), float(value))
     return geometry.parse(value)
 
 
-def _body(value: Any) -> geometry.Region:
+def _body(value: Value) -> geometry.Region:
     shape = geometry.parse(value)
     if isinstance(shape, geometry.Interval):
         raise geometry.ShapeError(f"a region is needed, not an interval: {value}")
     return shape
 
 
-def _contains(inner: Any, outer: Any) -> int:
+def _contains(inner: Value, outer: Value) -> int:
     return int(geometry.contains(_region(inner), _region(outer)))
 
 
-def _intersects(a: Any, b: Any) -> int:
+def _intersects(a: Value, b: Value) -> int:
     return int(geometry.intersects(_region(a), _region(b)))
 
 
-def _distance(*values: Any) -> float:
+def _distance(*values: Value) -> float:
     if len(values) == 4:
         first = geometry.shape_text("point", _numbers(values[:2]))
         second = geometry.shape_text("point", _numbers(values[2:]))
@@ -95,16 +98,16 @@ def _distance(*values: Any) -> float:
     return geometry.separation(_body(values[0]), _body(values[1]))
 
 
-def _centroid(shape: Any) -> str:
+def _centroid(shape: Value) -> str:
     return geometry.shape_text("point", _body(shape).center)
 
 
-def _area(shape: Any) -> float:
+def _area(shape: Value) -> float:
     return geometry.area(_body(shape))
 
 
 def _coordinate(index: int) -> Callable[..., Any]:
-    def pick(shape: Any) -> float:
+    def pick(shape: Value) -> float:
         return _body(shape).center[index]
 
     return _strict(pick)
@@ -116,7 +119,7 @@ def _round(value: float, places: float = 0.0) -> float:
     return math.copysign(math.floor(abs(value) * scale + 0.5) / scale, value)
 
 
-def _mod(a: Any, b: Any) -> Any:
+def _mod(a: Value, b: Value) -> Value:
     return None if b == 0 else math.fmod(a, b) if float in (type(a), type(b)) else _int_mod(a, b)
 
 
@@ -124,12 +127,12 @@ def _int_mod(a: int, b: int) -> int:
     return int(math.copysign(abs(a) % abs(b), a)) if a else 0
 
 
-def _substring(text: Any, start: int, length: int | None = None) -> str:
+def _substring(text: Value, start: int, length: int | None = None) -> str:
     first = max(int(start) - 1, 0)
     return str(text)[first:] if length is None else str(text)[first : int(start) - 1 + int(length)]
 
 
-def _split_part(text: Any, separator: str, place: int) -> str:
+def _split_part(text: Value, separator: str, place: int) -> str:
     parts = str(text).split(separator)
     return parts[int(place) - 1] if 0 < int(place) <= len(parts) else ""
 

@@ -22,7 +22,7 @@ class AdqlError(BadRequest):
     """A query that the service refuses; the message names the place."""
 
 
-def place_of(node: exp.Expression) -> str:
+def place_of(node: exp.Expr) -> str:
     """Say where in the query a node stands, if the parser knows."""
     for part in (node, *node.find_all(exp.Identifier)):
         if "line" in part.meta:
@@ -67,13 +67,11 @@ class Resolver:
         """The tables that the query named, each once."""
         return tuple(self._used.values())
 
-    def fields(self, query: exp.Expression) -> Fields:
+    def fields(self, query: exp.Expr) -> Fields:
         """Check a whole query and return the fields of its result."""
         return self._query(query, None, {})
 
-    def _query(
-        self, query: exp.Expression, outer: Scope | None, named: Mapping[str, Fields]
-    ) -> Fields:
+    def _query(self, query: exp.Expr, outer: Scope | None, named: Mapping[str, Fields]) -> Fields:
         common = query.args.get("with_")
         if common is not None:
             named = dict(named)
@@ -115,11 +113,12 @@ class Resolver:
             self._expression(select.args.get(part), outputs, named)
         return result
 
-    def _sources(self, source: exp.Expression, scope: Scope, named: Mapping[str, Fields]) -> None:
+    def _sources(self, source: exp.Expr, scope: Scope, named: Mapping[str, Fields]) -> None:
         for join in source.args.get("joins") or []:
             self._sources(join.this, scope, named)
             self._expression(join.args.get("on"), scope, named)
-        if isinstance(source, exp.Paren) or (isinstance(source, exp.Subquery) and isinstance(source.this, exp.Table)):
+        wraps_table = isinstance(source, exp.Subquery) and isinstance(source.this, exp.Table)
+        if wraps_table or isinstance(source, exp.Paren):
             self._sources(source.this, scope, named)
         elif isinstance(source, exp.Subquery):
             scope.add(source.alias, self._query(source.this, scope.outer, named))
@@ -144,9 +143,7 @@ class Resolver:
         if not alias:
             node.set("alias", exp.TableAlias(this=exp.to_identifier(table.name, quoted=True)))
 
-    def _item(
-        self, item: exp.Expression, scope: Scope, named: Mapping[str, Fields]
-    ) -> Iterator[Field]:
+    def _item(self, item: exp.Expr, scope: Scope, named: Mapping[str, Fields]) -> Iterator[Field]:
         if isinstance(item, exp.Star):
             for fields in scope.tables.values():
                 yield from fields
@@ -163,9 +160,7 @@ class Resolver:
         known = type_of(inner, scope.find)
         yield replace(known, name=item.alias) if isinstance(item, exp.Alias) else known
 
-    def _expression(
-        self, part: exp.Expression | None, scope: Scope, named: Mapping[str, Fields]
-    ) -> None:
+    def _expression(self, part: exp.Expr | None, scope: Scope, named: Mapping[str, Fields]) -> None:
         """Check the names of an expression; queries within it open scopes of their own."""
         if part is None:
             return

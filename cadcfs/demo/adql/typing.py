@@ -18,7 +18,7 @@ _CASTS = {
 }  # fmt: skip
 
 
-def type_of(item: exp.Expression, lookup: Lookup) -> Field:
+def type_of(item: exp.Expr, lookup: Lookup) -> Field:
     """Describe one expression; a plain column keeps all its metadata."""
     if isinstance(item, exp.Column):
         return lookup(item) or _text(item.name)
@@ -66,7 +66,7 @@ def _of_function(item: exp.Func, lookup: Lookup) -> Field:
     return Field(name, *_kind(item.this, lookup)) if item.this else _text(name)
 
 
-def _kind(item: exp.Expression, lookup: Lookup) -> tuple[str, str]:
+def _kind(item: exp.Expr, lookup: Lookup) -> tuple[str, str]:
     known = type_of(item, lookup)
     return known.datatype, known.arraysize
 

@@ -32,7 +32,7 @@ _CACHE_KIB = 16_384
 _MISUSE = re.compile(r"ambiguous column|no such|misuse of|wrong number|HAVING|ORDER BY|GROUP BY")
 
 
-class QueryFailed(Exception):
+class QueryFailedError(Exception):
     """The service could not finish a query that was in order: out of time, or broken."""
 
 
@@ -52,7 +52,7 @@ class Engine:
         return cls(database, catalogue, image_of(catalogue), seconds)
 
     def start(self, adql: str, control: Control, *, now: datetime | None = None) -> Answer:
-        """Check and begin a query (blocking); raise AdqlError or QueryFailed."""
+        """Check and begin a query (blocking); raise AdqlError or QueryFailedError."""
         query = translate(adql, self.catalogue)
         moment = f"{(now or datetime.now(UTC)):%Y-%m-%dT%H:%M:%S}.000"
         connection = self._connect(query.tables, moment)
@@ -125,14 +125,16 @@ def _matching(fields: tuple[Field, ...], cursor: sqlite3.Cursor) -> tuple[Field,
     return tuple(known.get(name) or Field(name, "char", "*") for name in names)
 
 
-def translated(trouble: sqlite3.Error) -> AdqlError | QueryFailed:
+def translated(trouble: sqlite3.Error) -> AdqlError | QueryFailedError:
     """Tell a mistake in the query from a failure of the service."""
     text = str(trouble)
     if "interrupted" in text:
-        return QueryFailed("the query was stopped: it ran out of its time")
+        return QueryFailedError("the query was stopped: it ran out of its time")
+    if "user-defined function" in text:
+        return AdqlError("a function was given a value that it cannot take")
     if _MISUSE.search(text):
         return AdqlError(text)
-    return QueryFailed(text)
+    return QueryFailedError(text)
 
 
 class Control:

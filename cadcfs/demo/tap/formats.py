@@ -99,7 +99,7 @@ class Delimited:
         return text.getvalue()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: str | float) -> str:
     return escape(value) if isinstance(value, str) else repr(value)
 
 

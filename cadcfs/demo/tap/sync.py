@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from cadcfs.demo.adql.scope import AdqlError
 from cadcfs.demo.requestlog import note_query
-from cadcfs.demo.tap.engine import Answer, Control, Engine, QueryFailed
+from cadcfs.demo.tap.engine import Answer, Control, Engine, QueryFailedError
 from cadcfs.demo.tap.formats import ERROR_TYPE, Format, cut, error_document, format_of
 
 T = TypeVar("T")
@@ -129,7 +129,7 @@ class SyncEndpoint:
             )
         except AdqlError as trouble:
             return Response(error_document(str(trouble)), 400, media_type=ERROR_TYPE)
-        except QueryFailed as trouble:
+        except QueryFailedError as trouble:
             return Response(error_document(str(trouble)), 500, media_type=ERROR_TYPE)
         name = f"result_{job}.{question.format.extension}"
         return StreamingResponse(
@@ -155,12 +155,12 @@ class SyncEndpoint:
     async def _in_thread(self, control: Control, work: Callable[[], T]) -> T:
         """Run blocking work in a thread; being cancelled stops the query, then waits for it."""
         outcome: list[T] = []
-        trouble: list[AdqlError | QueryFailed] = []
+        trouble: list[AdqlError | QueryFailedError] = []
 
         def guarded() -> None:
             try:
                 outcome.append(work())
-            except (AdqlError, QueryFailed) as error:
+            except (AdqlError, QueryFailedError) as error:
                 trouble.append(error)
 
         async with trio.open_nursery() as nursery:
@@ -173,7 +173,7 @@ class SyncEndpoint:
 
 
 async def _stop_when_cancelled(
-    control: Control, outcome: list[T], trouble: list[AdqlError | QueryFailed]
+    control: Control, outcome: list[T], trouble: list[AdqlError | QueryFailedError]
 ) -> None:
     try:
         await trio.sleep_forever()
@@ -214,7 +214,7 @@ def _pieces(answer: Answer, question: Question) -> Iterator[bytes]:
     writer = question.format.open()
     text = writer.begin(answer.fields)
     overflow = False
-    for batch, overflow in cut(answer.batches(_BATCH), question.limit):
+    for batch, was_cut in cut(answer.batches(_BATCH), question.limit):
         yield (text + writer.rows(batch)).encode()
-        text = ""
+        text, overflow = "", was_cut
     yield (text + writer.end(overflow=overflow)).encode()

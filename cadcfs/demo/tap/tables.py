@@ -53,9 +53,8 @@ class TablesEndpoint:
 
 def _table(table: Table, tag: str = "table") -> str:
     columns = "".join(_column(field) for field in table.fields)
-    return f'<{tag} type="table">\n<name>{escape(f"{table.schema}.{table.name}")}</name>\n' + (
-        f"{columns}</table>\n"
-    )
+    name = escape(f"{table.schema}.{table.name}")
+    return f'<{tag} type="table">\n<name>{name}</name>\n{columns}</table>\n'
 
 
 def _column(field: Field) -> str:

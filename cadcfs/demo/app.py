@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import trio
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cadcfs.demo import registry
 from cadcfs.demo.archive import Archive
@@ -31,5 +34,23 @@ def make_app(archive: Archive, log: RequestLog) -> Starlette:
             *files.routes(),
             *log.routes(),
         ],
-        middleware=[Middleware(RequestLogMiddleware, log=log)],
+        middleware=[Middleware(MergedSlashes), Middleware(RequestLogMiddleware, log=log)],
     )
+
+
+class MergedSlashes:
+    """Takes `/argus//sync` for `/argus/sync`, as CADC's servers do; astroquery writes it so.
+
+    The URIs of files stay as they are.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with a clean path."""
+        if scope["type"] == "http" and "//" in scope["path"] and "/files/" not in scope["path"]:
+            path = re.sub("/+", "/", scope["path"])
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        await self._app(scope, receive, send)

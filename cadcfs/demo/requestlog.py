@@ -135,6 +135,13 @@ class RequestLogMiddleware:
             return
         begun = time.monotonic()
         status = sent = 0
+        recorded = False
+
+        def record() -> None:
+            nonlocal recorded
+            if not recorded:
+                recorded = True
+                self._log.add(scope, status, sent, time.monotonic() - begun)
 
         async def watch(message: Message) -> None:
             nonlocal status, sent
@@ -142,9 +149,12 @@ class RequestLogMiddleware:
                 status = message["status"]
             elif message["type"] == "http.response.body":
                 sent += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    # Before the last bytes go out: whoever has the answer finds it in the log.
+                    record()
             await send(message)
 
         try:
             await self._app(scope, receive, watch)
         finally:
-            self._log.add(scope, status, sent, time.monotonic() - begun)
+            record()

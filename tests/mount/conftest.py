@@ -1,4 +1,4 @@
-"""A real kernel mount of the real embedded archive, over real sockets, in processes of their own."""
+"""A real kernel mount of the real embedded archive, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from cadcfs.demo.archive import Archive, open_or_build
+
 from cadcfs.kernel import mountpoints
 
 CADCFS = (sys.executable, "-m", "cadcfs")
@@ -136,9 +136,7 @@ def server(data_dir: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def mount(
-    server: Server, tmp_path: Path, expected_log: list[str]
-) -> Iterator[Mount]:
+def mount(server: Server, tmp_path: Path, expected_log: list[str]) -> Iterator[Mount]:
     """A fresh mount with an empty cache; unexpected warnings in its log fail the test."""
     path = tmp_path / "sky"
     path.mkdir()

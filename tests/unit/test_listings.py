@@ -87,8 +87,8 @@ async def test_a_stale_answer_stands_in_when_the_network_is_gone(
     archive.gate.set()
     async with trio.open_nursery() as nursery:
         listings = Listings(tmp_path, nursery)
+        archive.broken = True
         with pytest.raises(Unavailable):
-            archive.broken = True
             await listings.get("k", archive.load, 60)
         archive.broken = False
         await listings.get("k", archive.load, 60)
@@ -126,9 +126,7 @@ async def test_a_slow_answer_goes_on_behind(tmp_path: Path) -> None:
     assert archive.asked == 1
 
 
-async def test_a_damaged_disk_is_a_miss(
-    tmp_path: Path, expect_log: Callable[[str], None]
-) -> None:
+async def test_a_damaged_disk_is_a_miss(tmp_path: Path, expect_log: Callable[[str], None]) -> None:
     expect_log("answers are not kept on disk")
     (tmp_path / "cache.db").write_bytes(b"not a database at all" * 100)
     archive = Archive()

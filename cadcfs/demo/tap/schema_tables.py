@@ -47,7 +47,7 @@ def catalogue_of(database: Path) -> Catalogue:
                 if known is not None:
                     fields.append(
                         Field(
-                            known.name, known.datatype, known.arraysize or "", known.xtype or "",
+                            known.name, known.datatype, str(known.arraysize or ""), known.xtype or "",
                             known.unit or "", known.ucd or "", known.utype or "",
                             known.description or "",
                         )

@@ -45,7 +45,8 @@ TAKEN = [
     f"select * from {JOINED} where lower(target_name) like '%m31%'",
     (
         f"SELECT * from {JOINED} WHERE INTERSECTS( CIRCLE('ICRS', 10.0, 41.0, 0.1),"
-        " position_bounds) = 1 AND (quality_flag IS NULL OR quality_flag != 'junk') AND collection='CFHT'"
+        " position_bounds) = 1 AND (quality_flag IS NULL OR quality_flag != 'junk')"
+        " AND collection='CFHT'"
     ),
     (
         f"select o.observationID, p.publisherID, a.uri, a.contentLength from {JOINED}"

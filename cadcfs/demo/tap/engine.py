@@ -49,7 +49,7 @@ class Engine:
     def over(cls, database: Path, *, seconds: float = 600.0) -> Engine:
         """Prepare to answer queries over the archive's database."""
         catalogue = catalogue_of(database)
-        return cls(database, catalogue, image_of(catalogue), seconds)
+        return cls(database.absolute(), catalogue, image_of(catalogue), seconds)
 
     def start(self, adql: str, control: Control, *, now: datetime | None = None) -> Answer:
         """Check and begin a query (blocking); raise AdqlError or QueryFailedError."""

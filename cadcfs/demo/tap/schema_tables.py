@@ -36,7 +36,9 @@ def catalogue_of(database: Path) -> Catalogue:
         (column.table.rpartition(".")[2].lower(), column.name.lower()): column for column in COLUMNS
     }
     tables = []
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+    with closing(
+        sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    ) as db:
         names = [
             name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")
         ]
@@ -45,9 +47,10 @@ def catalogue_of(database: Path) -> Catalogue:
             for _, column, *_ in db.execute(f'PRAGMA table_info("{name}")'):
                 known = described.get((name.lower(), column.lower()))
                 if known is not None:
+                    size = str(known.arraysize or "")
                     fields.append(
                         Field(
-                            known.name, known.datatype, str(known.arraysize or ""), known.xtype or "",
+                            known.name, known.datatype, size, known.xtype or "",
                             known.unit or "", known.ucd or "", known.utype or "",
                             known.description or "",
                         )

@@ -1,0 +1,87 @@
+"""The embedded archive on disk: found, or built once.
+
+A build is a pure function of its version and seed, so its directory is named after them and is
+never changed once it is there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+BUILD_VERSION = 1
+"""Raised whenever a build would give other bytes."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A finished build."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """SQLite file with the tables Observation, Plane, Artifact and EnumField."""
+        return self.root / "caom2.sqlite"
+
+    @property
+    def inventory(self) -> Path:
+        """SQLite file with what is really stored: table Artifact by URI."""
+        return self.root / "inventory.sqlite"
+
+    @property
+    def files(self) -> Path:
+        return self.root / "files"
+
+    def path_of(self, uri: str) -> Path:
+        """Where the bytes of *uri* lie: `cadc:CFHT/x.fits` is `files/cadc/CFHT/x.fits`.
+
+        Raises
+        ------
+        ValueError
+            The URI would lead out of the archive.
+        """
+        scheme, _, rest = uri.partition(":")
+        parts = [part for part in rest.split("/") if part]
+        if not scheme or not parts or ".." in (scheme, *parts) or "/" in scheme:
+            raise ValueError(f"not an artifact URI: {uri}")
+        return self.files.joinpath(scheme, *parts)
+
+
+def open_or_build(
+    data_dir: Path,
+    *,
+    small: bool = False,
+    seed: int = 0,
+    report: Callable[[str], None] = lambda _: None,
+) -> Archive:
+    """The archive below *data_dir*, built if it is not there; safe against two builders."""
+    name = hashlib.sha256(f"{BUILD_VERSION} {seed} {small}".encode()).hexdigest()[:12]
+    root = data_dir / f"archive-{name}"
+    if root.is_dir():
+        return Archive(root)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not root.is_dir():
+            _build(root, small=small, seed=seed, report=report)
+    return Archive(root)
+
+
+def _build(root: Path, *, small: bool, seed: int, report: Callable[[str], None]) -> None:
+    from cadcfs.demo.build.observations import build
+
+    temporary = Path(tempfile.mkdtemp(prefix="building-", dir=root.parent))
+    try:
+        build(Archive(temporary), small=small, seed=seed, report=report)
+        # Renamed when it is whole, so that a build that was interrupted is never opened.
+        os.rename(temporary, root)  # noqa: PTH104
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise

@@ -1,0 +1,1 @@
+"""Builds the embedded archive: synthetic observations, their files and their metadata."""

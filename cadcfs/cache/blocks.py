@@ -73,7 +73,9 @@ class BlockFile:
         self.presence = Presence(version.key, version.size, block_size)
         self._map_path = path and path.with_suffix(".map")
         self._lock = threading.Lock()
+        self._flushing = threading.Lock()
         self._dirty = False
+        self._in_memory = False
         self.mismatches = 0
         self._fd = self._open(path)
         self._load()
@@ -90,7 +92,7 @@ class BlockFile:
                 return fd
             self._map_path = None
             return os.open(path.parent, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
-        self._map_path = None
+        self._map_path, self._in_memory = None, True
         return os.memfd_create("cadcfs", os.MFD_CLOEXEC)
 
     def _load(self) -> None:
@@ -145,14 +147,33 @@ class BlockFile:
             if self._fd < 0:
                 # A thread whose reader went away; its number may be another file's by now.
                 raise Unavailable(f"{self.version.key} was closed")
-            offset = block * self.presence.block_size
-            done = 0
-            while done < len(content):
-                done += os.pwrite(self._fd, content[done:], offset + done)
+            self._put(block * self.presence.block_size, content)
             self._dirty = True
             if self.version.md5 and self.presence.is_last(block):
                 self._compare()
             self.presence.add(block, zlib.crc32(content))
+
+    def _put(self, offset: int, content: bytes | memoryview) -> None:
+        done = 0
+        while done < len(content):
+            try:
+                done += os.pwrite(self._fd, content[done:], offset + done)
+            except OSError as exc:
+                self._leave_disk(exc)
+                done = 0
+
+    def _leave_disk(self, exc: OSError) -> None:
+        """Go on in memory: a full or broken disk must not fail a read."""
+        if self._in_memory:
+            raise exc
+        log.warning("the cache's disk fails (%s): %s is read uncached", exc, self.version.key)
+        memory = os.memfd_create("cadcfs", os.MFD_CLOEXEC)
+        # In one step, for the event loop may be reading from this number right now.
+        os.dup2(memory, self._fd, inheritable=False)
+        os.close(memory)
+        self._in_memory, self._map_path = True, None
+        for block in range(self.presence.blocks):
+            self.presence.drop(block)
 
     def forget(self, offset: int, size: int) -> None:
         """Drop the blocks of a range whose bytes could not be read back."""
@@ -176,23 +197,22 @@ class BlockFile:
 
     def flush(self) -> None:
         """Make what is here survive a crash: first the data, then the map that says so."""
-        if self._map_path is None:
-            return
-        with self._lock:
-            if not self._dirty:
-                return
-            self._dirty = False
-            durable = bytes(self.presence.here)
-            packed = self.presence.packed(durable)
-        try:
-            os.fdatasync(self._fd)
-            replace_file(self._map_path, packed)
-        except OSError as exc:
-            log.warning("%s is not kept (%s); check the cache's disk", self._map_path, exc)
+        with self._flushing:
+            with self._lock:
+                if self._map_path is None or not self._dirty or self._fd < 0:
+                    return
+                self._dirty = False
+                packed = self.presence.packed(bytes(self.presence.here))
+            try:
+                os.fdatasync(self._fd)
+                replace_file(self._map_path, packed)
+            except OSError as exc:
+                self._dirty = True
+                log.warning("%s is not kept (%s); check the cache's disk", self._map_path, exc)
 
     def close(self) -> None:
         self.flush()
-        with self._lock:
+        with self._flushing, self._lock:
             os.close(self._fd)
             self._fd = -1
 

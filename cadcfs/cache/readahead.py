@@ -16,10 +16,13 @@ CURSORS = 2
 
 @dataclass
 class Cursor:
-    """One run: where it began and how far it has come, in bytes."""
+    """One run: where it began, how far it has come, and how many bytes of it were read."""
 
     start: int
     end: int
+    consumed: int
+    known_here: int = 0
+    """Up to where everything is here or under way, so that a hit need not look again."""
 
 
 class ReadAhead:
@@ -28,23 +31,23 @@ class ReadAhead:
     def __init__(self) -> None:
         self._cursors: list[Cursor] = []
 
-    def window(self, offset: int, size: int) -> int:
-        """Note a read; how many bytes beyond its end are worth fetching now.
+    def window(self, offset: int, size: int) -> tuple[Cursor, int]:
+        """Note a read; its run, and how many bytes beyond its end are worth fetching now.
 
-        Never more than the run has consumed, so that a reader who stops wastes at most as much.
+        Never more than the run has read, so that a reader who stops wastes at most as much.
         """
         cursor = self._follow(offset, size)
-        consumed = cursor.end - cursor.start
-        return min(consumed, LARGEST) if consumed >= RUN else 0
+        return cursor, min(cursor.consumed, LARGEST) if cursor.consumed >= RUN else 0
 
     def _follow(self, offset: int, size: int) -> Cursor:
         for cursor in self._cursors:
             if cursor.end - NEAR <= offset <= cursor.end + NEAR and offset >= cursor.start:
+                cursor.consumed += max(0, offset + size - max(cursor.end, offset))
                 cursor.end = max(cursor.end, offset + size)
                 # The most recent run is last; the oldest makes room for a new one.
                 self._cursors.remove(cursor)
                 self._cursors.append(cursor)
                 return cursor
-        cursor = Cursor(offset, offset + size)
+        cursor = Cursor(offset, offset + size, size)
         self._cursors = [*self._cursors[-(CURSORS - 1) :], cursor]
         return cursor

@@ -15,7 +15,7 @@ from typing import Protocol
 import trio
 
 from cadcfs.cache.blocks import BlockFile, BlockStore, Version
-from cadcfs.cache.readahead import ReadAhead
+from cadcfs.cache.readahead import LARGEST, ReadAhead
 from cadcfs.errors import CadcfsError, Corrupt, Unavailable
 
 log = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ class Streams:
             self._fetched += filler.taken
             shared.unflushed += filler.taken
             shared.wake()
-        if shared.unflushed >= FLUSH and shared.users:
+        if shared.unflushed >= FLUSH:
             shared.unflushed = 0
             await trio.to_thread.run_sync(shared.file.flush, limiter=self._threads)
 
@@ -287,16 +287,14 @@ class Stream:
                 self._streams.fetch(self._shared, range(start, run.stop))
 
     def _look_ahead(self, offset: int, size: int) -> None:
-        window = self._ahead.window(offset, size)
-        if not window:
+        cursor, window = self._ahead.window(offset, size)
+        # Only when less than half of the window is under way: few requests, none of them small.
+        if not window or cursor.end + window // 2 <= cursor.known_here:
             return
         presence = self._shared.file.presence
-        first = (offset + size) // presence.block_size
-        stop = min(presence.blocks, -(-(offset + size + window) // presence.block_size))
-        half = (first + stop) // 2
-        # Only when less than half of the window is under way: few requests, none of them small.
-        if any(self._is_absent(block) for block in range(first, half + 1) if block < stop):
-            self._start(range(first, stop))
-
-    def _is_absent(self, block: int) -> bool:
-        return not self._shared.file.presence.here[block] and block not in self._shared.under_way
+        first = cursor.end // presence.block_size
+        stop = min(presence.blocks, -(-(cursor.end + window) // presence.block_size))
+        self._start(range(first, stop))
+        cursor.known_here = stop * presence.block_size
+        if stop == presence.blocks:
+            cursor.known_here += LARGEST

@@ -64,7 +64,7 @@ class Wanted:
     check: Callable[[Reply], None]
 
 
-class ReaderGone(Exception):
+class ReaderGoneError(Exception):
     """The reader went away; ends the thread, and nobody hears of it."""
 
 
@@ -137,9 +137,10 @@ class Carrier:
             # A body that was not read to its end would be taken for the next answer.
             if whole:
                 response.drain_conn()
-                response.release_conn()
             else:
                 response.close()
+            # Also after close(): the pool's slot is given back, with or without a connection.
+            response.release_conn()
         return reply
 
 
@@ -153,7 +154,7 @@ def _receive(
     while offset < wanted.stop:
         data = response.read(min(CHUNK, wanted.stop - offset))
         if gone.is_set():
-            raise ReaderGone
+            raise ReaderGoneError
         if not data:
             raise Unavailable(f"{reply.url}: broke off at byte {offset} of {wanted.stop}")
         end = offset + len(data)
@@ -166,7 +167,7 @@ def _first_byte(reply: Reply, wanted: Wanted) -> int:
     """Where the body begins in the file; refuses a body that is not of this version."""
     if reply.status == 200:
         length = reply.headers.get("content-length")
-        if length is not None and length != str(wanted.size):
+        if length != str(wanted.size):
             raise RemoteChanged(f"{reply.url}: {length} bytes, {wanted.size} were expected")
         return 0
     told = reply.headers.get("content-range", "")

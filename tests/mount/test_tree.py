@@ -167,7 +167,7 @@ def test_writing_is_refused(mount: Mount) -> None:
         lambda: os.rename(mount.path / "README.txt", mount.path / "other"),
         lambda: os.symlink("x", place / "new"),
     ):
-        with pytest.raises(OSError, match="Read-only|ermi") as caught:
+        with pytest.raises(OSError, match=r"Read-only|ermi") as caught:
             attempt()
         assert caught.value.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
 

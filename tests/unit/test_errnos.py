@@ -13,7 +13,8 @@ from cadcfs.kernel.errnos import ERRNOS, answers_errno
 
 
 def all_kinds(kind: type[errors.CadcfsError] = errors.CadcfsError) -> Iterator[type]:
-    yield kind
+    if kind.__module__ == "cadcfs.errors":
+        yield kind
     for child in kind.__subclasses__():
         yield from all_kinds(child)
 

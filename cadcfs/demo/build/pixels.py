@@ -52,7 +52,7 @@ def stars(rng: Rng, shape: tuple[int, int], count: int) -> tuple[NDArray[Any], N
     return image, np.column_stack([x, y, peak])
 
 
-def _signed(hdu: Any, cards: Cards) -> Any:
+def _signed(hdu: Any, cards: Cards) -> Any:  # noqa: ANN401 (astropy has no types)
     for key, value in cards.items():
         hdu.header[key] = value
     hdu.header["HISTORY"] = "SIMULATED by cadcfs"

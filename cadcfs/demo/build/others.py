@@ -160,7 +160,7 @@ def _cgps(plan: Plan) -> Exposure:
     cards = {"OBJECT": "MA1", **celestial(142.0, 1.0, data.shape, 0.005, ("GLON", "GLAT"))}
     items = _image(plan, "cadc:CGPS/CGPS_MA1_1420_MHz_I_image.fits", data, cards)
     # Galactic (142, 1); the metadata are in ICRS, whatever the file is in.
-    values = {**circle(55.9, 55.9, 0.9), **_RADIO, "calibrationLevel": 3}
+    values = {**circle(51.0408, 58.1015, 0.9), **_RADIO, "calibrationLevel": 3}
     return Exposure("CGPS", "MA1_DRAO-ST", "CGPS MA1", (Product("1420MHz-I", items, values),),
                     setup("DRAO-ST", "DRAO-ST"))  # fmt: skip
 

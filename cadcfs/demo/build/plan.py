@@ -23,6 +23,6 @@ class Plan:
         return small if self.small else full
 
 
-def setup(telescope: str, instrument: str, **more: object) -> Values:
+def setup(telescope: str, instrument: str | None, **more: object) -> Values:
     """Columns of an observation that say what took it."""
     return {"telescope_name": telescope, "instrument_name": instrument, **more}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -52,8 +53,9 @@ def circle(ra: float, dec: float, radius: float) -> Values:
 
 def square(ra: float, dec: float, half: float) -> Values:
     """A plane whose bounds are a polygon, counter-clockwise as seen from inside the sphere."""
-    corners = ((1, -1), (1, 1), (-1, 1), (-1, -1))
-    text = " ".join(f"{ra + x * half:.6f} {dec + y * half:.6f}" for x, y in corners)
+    corners = ((1, -1), (-1, -1), (-1, 1), (1, 1))
+    width = half / math.cos(math.radians(dec))
+    text = " ".join(f"{ra + x * width:.6f} {dec + y * half:.6f}" for x, y in corners)
     return {"position_bounds": f"polygon {text}", "position_bounds_size": 2 * half}
 
 
@@ -62,7 +64,7 @@ def energy(band: str, name: str, lower: float, upper: float) -> Values:
     return {
         "energy_emBand": band,
         "energy_energyBands": band,
-        "energy_bandpassName": name,
+        "energy_bandpassName": name or None,
         "energy_bounds": f"{lower} {upper}",
         "energy_bounds_lower": lower,
         "energy_bounds_upper": upper,

@@ -1,0 +1,132 @@
+"""The build of the embedded archive: the same every time, sound, and as its inventory says."""
+
+import hashlib
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cadcfs.demo.archive import Archive, open_or_build
+from cadcfs.demo.build.targets import AWKWARD
+from cadcfs.demo.schema import columns_of
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    return open_or_build(tmp_path_factory.mktemp("one"), small=True)
+
+
+def query(path: Path, text: str) -> list[tuple]:
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute(text).fetchall()
+
+
+def dump(path: Path) -> str:
+    with closing(sqlite3.connect(path)) as database:
+        return "\n".join(database.iterdump())
+
+
+def digests(archive: Archive) -> dict[str, str]:
+    return {
+        str(path.relative_to(archive.files)): hashlib.md5(path.read_bytes()).hexdigest()
+        for path in archive.files.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_same_every_time(archive, tmp_path):
+    again = open_or_build(tmp_path, small=True)
+    assert digests(again) == digests(archive)
+    assert dump(again.database) == dump(archive.database)
+    assert dump(again.inventory) == dump(archive.inventory)
+
+
+def test_reused(archive):
+    reports: list[str] = []
+    again = open_or_build(archive.root.parent, small=True, report=reports.append)
+    assert again == archive
+    assert reports == []
+
+
+def test_failed_build_leaves_nothing(tmp_path):
+    def fail(_):
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        open_or_build(tmp_path, small=True, report=fail)
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+@pytest.mark.skipif(not shutil.which("fitsverify"), reason="needs fitsverify")
+def test_fits_is_standard(archive):
+    paths = [p for p in archive.files.rglob("*") if p.name.endswith((".fits", ".fits.fz"))]
+    assert len(paths) > 20
+    for path in paths:
+        done = subprocess.run(["fitsverify", "-q", path], capture_output=True, text=True)
+        assert "OK" in done.stdout, done.stdout
+
+
+def test_inventory_is_true(archive):
+    rows = query(archive.inventory, "SELECT uri, contentLength, contentChecksum FROM Artifact")
+    for uri, length, checksum in rows:
+        content = archive.path_of(uri).read_bytes()
+        assert len(content) == length, uri
+        assert f"md5:{hashlib.md5(content).hexdigest()}" == checksum, uri
+    assert len(rows) == len(digests(archive))
+
+
+def test_artifacts_agree_with_inventory(archive):
+    stored = {
+        uri: rest
+        for uri, *rest in query(
+            archive.inventory,
+            "SELECT uri, contentLength, contentType, contentChecksum FROM Artifact",
+        )
+    }
+    told = query(
+        archive.database, "SELECT uri, contentLength, contentType, contentChecksum FROM Artifact"
+    )
+    for uri, *rest in told:
+        if not uri.startswith(("cadc:SIMSURVEY/", "noao:")):
+            assert stored[uri] == rest
+    assert set(stored) <= {uri for uri, *_ in told}
+
+
+@pytest.mark.parametrize("table", ["Observation", "Plane", "Artifact", "EnumField"])
+def test_columns(archive, table):
+    names = [row[1] for row in query(archive.database, f"PRAGMA table_info({table})")]
+    assert names == [column.name for column in columns_of(f"caom2.{table}")]
+
+
+def test_targets(archive):
+    count = query(
+        archive.database,
+        "SELECT count(DISTINCT target_name), count(*) FROM Observation"
+        " WHERE collection = 'SIMSURVEY'",
+    )
+    assert count == [(20_000, 20_000)]
+    names = {name for (name,) in query(archive.database, "SELECT target_name FROM Observation")}
+    assert set(AWKWARD) <= names
+
+
+def test_identifiers_are_unique(archive):
+    for table, column in (("Observation", "obsID"), ("Plane", "planeID"), ("Plane", "publisherID"),
+                          ("Artifact", "artifactID")):  # fmt: skip
+        [(all_, distinct)] = query(
+            archive.database, f"SELECT count({column}), count(DISTINCT {column}) FROM {table}"
+        )
+        assert all_ == distinct, column
+
+
+def test_enumerated_fields_count_every_plane(archive):
+    [(planes,)] = query(archive.database, "SELECT count(*) FROM Plane")
+    assert query(archive.database, "SELECT sum(num_tuples) FROM EnumField") == [(planes,)]
+
+
+@pytest.mark.parametrize("uri", ["cadc:../x", "cadc:a/../../x", "..:x", "x", "cadc:", "a/b:c"])
+def test_paths_stay_inside(uri):
+    with pytest.raises(ValueError, match="artifact URI"):
+        Archive(Path("/archive")).path_of(uri)

@@ -5,12 +5,34 @@ from __future__ import annotations
 from pathlib import Path
 
 LOOKERS = frozenset(
-    {
-        "ls", "find", "tree", "eza", "exa", "lsd", "du", "bash", "zsh", "fish", "sh", "dash", "tcsh",
-        "ksh", "mc", "nautilus", "dolphin", "thunar", "nemo", "caja", "pcmanfm", "ranger", "ds9",
-        "jupyter-lab", "jupyter-noteboo",
-    }
-)  # fmt: skip
+    [
+        "ls",
+        "find",
+        "tree",
+        "eza",
+        "exa",
+        "lsd",
+        "du",
+        "bash",
+        "zsh",
+        "fish",
+        "sh",
+        "dash",
+        "tcsh",
+        "ksh",
+        "mc",
+        "nautilus",
+        "dolphin",
+        "thunar",
+        "nemo",
+        "caja",
+        "pcmanfm",
+        "ranger",
+        "ds9",
+        "jupyter-lab",
+        "jupyter-noteboo",
+    ]
+)
 """Process names as the kernel shows them: 15 bytes at most."""
 
 

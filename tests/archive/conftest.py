@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 import trio
-from cadcfs.demo.archive import Archive, open_or_build
 
+from cadcfs.demo.archive import Archive, open_or_build
 from cadcfs.demo.server import Served, serve
 
 

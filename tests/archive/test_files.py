@@ -9,6 +9,7 @@ from contextlib import closing
 
 import httpx
 import pytest
+
 from cadcfs.demo.archive import Archive
 
 PUBLIC = """

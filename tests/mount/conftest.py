@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cadcfs.demo.archive import Archive, open_or_build
 
+from cadcfs.demo.archive import Archive, open_or_build
 from cadcfs.kernel import mountpoints
 
 CADCFS = (sys.executable, "-m", "cadcfs")
@@ -73,13 +73,20 @@ class Mount:
         assert done.stdout == ""
 
     def stop(self) -> None:
-        pid = self.pid()
+        pid = self.pid() if self.answers() else None
         done = subprocess.run(
             [*CADCFS, "umount", "--lazy", str(self.path)],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        wait_for_end(pid)
+        if pid is not None:
+            wait_for_end(pid)
+
+    def answers(self) -> bool:
+        try:
+            return self.path.stat() is not None
+        except OSError:
+            return False
 
     def restart(self) -> None:
         self.stop()
@@ -133,6 +140,7 @@ def server(data_dir: Path) -> Iterator[Server]:
     yield Server(archive, url, process)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=10) == 0
+    process.stdout.close()
 
 
 @pytest.fixture

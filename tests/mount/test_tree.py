@@ -158,6 +158,8 @@ def test_writing_is_refused(mount: Mount) -> None:
     import errno
 
     place = mount.path / "collections"
+    # Before it is listed, any name in it is provisionally a directory.
+    os.listdir(place)
     for attempt in (
         lambda: (place / "new").mkdir(),
         lambda: (place / "new").write_text("x"),

@@ -124,9 +124,7 @@ def test_an_empty_file(tmp_path: Path) -> None:
     file.close()
 
 
-def test_without_a_disk_reads_still_work(
-    tmp_path: Path, expect_log: Callable[[str], None]
-) -> None:
+def test_without_a_disk_reads_still_work(tmp_path: Path, expect_log: Callable[[str], None]) -> None:
     expect_log("nothing is kept of")
     (tmp_path / "blocks-v1").write_text("in the way")
     file = filled(tmp_path)

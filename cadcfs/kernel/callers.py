@@ -4,36 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-LOOKERS = frozenset(
-    [
-        "ls",
-        "find",
-        "tree",
-        "eza",
-        "exa",
-        "lsd",
-        "du",
-        "bash",
-        "zsh",
-        "fish",
-        "sh",
-        "dash",
-        "tcsh",
-        "ksh",
-        "mc",
-        "nautilus",
-        "dolphin",
-        "thunar",
-        "nemo",
-        "caja",
-        "pcmanfm",
-        "ranger",
-        "ds9",
-        "jupyter-lab",
-        "jupyter-noteboo",
-    ]
-)
-"""Process names as the kernel shows them: 15 bytes at most."""
+SHELLS = ("bash", "zsh", "fish", "sh", "dash", "tcsh", "ksh")
+LISTERS = ("ls", "find", "tree", "eza", "exa", "lsd", "du", "mc", "ranger")
+WINDOWS = ("nautilus", "dolphin", "thunar", "nemo", "caja", "pcmanfm", "ds9")
+# As the kernel shows it: 15 bytes.
+NOTEBOOKS = ("jupyter-lab", "jupyter-noteboo")
+
+LOOKERS = frozenset((*SHELLS, *LISTERS, *WINDOWS, *NOTEBOOKS))
+"""Names of processes that stat everything they show."""
 
 
 def only_looks(pid: int) -> bool:

@@ -39,14 +39,14 @@ def prepare(path: Path) -> None:
                         "--device /dev/fuse --cap-add SYS_ADMIN)")  # fmt: skip
     if not os.access(DEVICE, os.R_OK | os.W_OK):
         raise UserError("you may not use /dev/fuse: ask for read and write permission on it")
+    if mounted_type(path) == TYPE and is_dead(path):
+        unmount(path, lazy=True)
     try:
         path.stat()
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; make it with: mkdir -p {path}") from None
     except OSError as exc:
-        if exc.errno != errno.ENOTCONN:
-            raise UserError(f"{path} cannot be used: {exc.strerror}") from exc
-        unmount(path, lazy=True)
+        raise UserError(f"{path} cannot be used: {exc.strerror}") from exc
     if (kind := mounted_type(path)) is not None:
         hint = f"; unmount it with: cadcfs umount {path}" if kind == TYPE else ""
         raise UserError(f"{path} is mounted already ({kind}){hint}")
@@ -54,6 +54,18 @@ def prepare(path: Path) -> None:
         raise UserError(f"{path} is not a directory; name an empty one")
     if any(path.iterdir()):
         raise UserError(f"{path} is not empty; name an empty directory")
+
+
+def is_dead(path: Path) -> bool:
+    """True where a mount's daemon is gone.
+
+    Asked by statvfs, which the kernel always hands on: what stat shows may be remembered.
+    """
+    try:
+        os.statvfs(path)
+    except OSError as exc:
+        return exc.errno in (errno.ENOTCONN, errno.ECONNABORTED)
+    return False
 
 
 def unmount(path: Path, *, lazy: bool = False) -> None:

@@ -83,10 +83,7 @@ class Mount:
             wait_for_end(pid)
 
     def answers(self) -> bool:
-        try:
-            return self.path.stat() is not None
-        except OSError:
-            return False
+        return self.is_mounted() and not mountpoints.is_dead(self.path)
 
     def restart(self) -> None:
         self.stop()

@@ -57,7 +57,7 @@ def run(
 async def _serve(
     settings: Settings, mountpoint: Path, recent: RecentLines, ready: Callable[[], None]
 ) -> None:
-    carrier = Carrier()
+    carrier = Carrier(stall=settings.read_time)
     async with Client() as client, trio.open_nursery() as nursery:
         listings = Listings(
             settings.cache_dir / "answers-v1", nursery, patience=settings.listing_time

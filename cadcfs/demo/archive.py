@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-BUILD_VERSION = 1
+BUILD_VERSION = 2
 """Raised whenever a build would give other bytes."""
 
 

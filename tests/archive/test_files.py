@@ -20,7 +20,7 @@ PUBLIC = """
 PRIVATE = """
     SELECT uri FROM Artifact a JOIN Plane p ON a.planeID = p.planeID
     GROUP BY uri HAVING count(*) = 1 AND releaseType = 'data' AND contentRelease IS NULL
-    AND (p.dataRelease IS NULL OR p.dataRelease > '2100-01-01')
+    AND (p.dataRelease IS NULL OR p.dataRelease > '2090-01-01')
 """
 
 
@@ -32,7 +32,7 @@ def _first(archive: Archive, sql: str) -> str:
         stored = {uri for (uri,) in inventory.execute("SELECT uri FROM Artifact")}
         found = [uri for (uri,) in database.execute(sql) if uri in stored]
     if not found:
-        pytest.skip("the archive has no such file")
+        raise AssertionError("the archive has no such file")
     return str(found[0])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cadcfs.demo.archive import Archive
-from cadcfs.demo.build import cfht, others, targets
+from cadcfs.demo.build import cfht, examples, others, targets
 from cadcfs.demo.build.database import write_database
 from cadcfs.demo.build.plan import Plan
 from cadcfs.demo.build.store import Store
@@ -20,6 +20,7 @@ def build(archive: Archive, *, small: bool, seed: int, report: Callable[[str], N
     plan = Plan(store, np.random.Generator(np.random.PCG64(seed)), small)
     report("building the archive: files")
     exposures = [*cfht.observations(plan), *others.observations(plan)]
+    exposures += examples.observations(plan)
     exposures += targets.awkward(cfht.shared(plan))
     exposures += targets.survey(plan)
     report("building the archive: tables")

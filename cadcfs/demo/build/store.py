@@ -15,6 +15,7 @@ _TYPES = {
     ".fz": "application/fits",
     ".jpg": "image/jpeg",
     ".gif": "image/gif",
+    ".png": "image/png",
 }
 
 

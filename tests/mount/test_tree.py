@@ -200,3 +200,12 @@ def test_private_files_are_closed(mount: Mount, server: Server, expected_log: li
     assert stat.S_IMODE(file.stat().st_mode) == 0
     with pytest.raises(PermissionError):
         file.read_bytes()
+
+
+def test_a_file_without_a_size_is_measured_when_it_is_looked_at(
+    mount: Mount, expected_log: list[str]
+) -> None:
+    file = mount.path / "collections/NOAO/by-observation/tu636792/tu636792.fits.fz"
+    assert file.name in os.listdir(file.parent)
+    with pytest.raises(FileNotFoundError):
+        file.stat()

@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 from cadcfs.demo.archive import Archive
 
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^/\s][^\\\x00-\x1f]*/[^\\\x00-\x1f]*[^/\\\x00-\x1f]")
+# A path without a slash is legal: `noao:tu636792.fits.fz` is known, though it is not stored.
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^/\s\\\x00-\x1f](?:[^\\\x00-\x1f]*[^/\\\x00-\x1f])?")
 
 # contentRelease overrides what the plane says (CAOM 2.4, Artifact).
 _RELEASES = """

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.rig import Mount, Run, Server, running_server
 
 ExpectLog = Callable[[str], None]
 
@@ -35,3 +39,46 @@ def no_unexpected_warnings(
     ]
     unexpected = [line for line in lines if not any(re.search(p, line) for p in expected_log)]
     assert not unexpected, f"unexpected log lines: {unexpected}"
+
+
+@pytest.fixture(scope="session")
+def data_dir(request: pytest.FixtureRequest) -> Path:
+    """Where the embedded archive is built once and kept between runs."""
+    assert request.config.cache is not None
+    return request.config.cache.mkdir("archive")
+
+
+@pytest.fixture(scope="session")
+def server(data_dir: Path) -> Iterator[Server]:
+    with running_server(data_dir) as running:
+        yield running
+
+
+@pytest.fixture
+def mount(server: Server, tmp_path: Path, expected_log: list[str]) -> Iterator[Mount]:
+    """A fresh mount with an empty cache; unexpected warnings in its log fail the test."""
+    path = tmp_path / "sky"
+    path.mkdir()
+    mounted = Mount(path, tmp_path / "cache", server.registry_url)
+    mounted.start()
+    server.forget()
+    yield mounted
+    if mounted.is_mounted():
+        mounted.stop()
+    unexpected = [
+        line for line in mounted.warnings() if not any(re.search(p, line) for p in expected_log)
+    ]
+    assert not unexpected, unexpected
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run a program to its end; its output as text."""
+
+    def runner(*command: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(word) for word in command],
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+    return runner

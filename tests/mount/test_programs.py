@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from .conftest import Mount, Run, Server
-from .test_reading import file_of, mosaic
+from tests.mount.test_reading import file_of, mosaic
+from tests.rig import Mount, Run, Server
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import CADCFS, Mount, Run, Server, wait_for_end
+from tests.rig import CADCFS, Mount, Run, Server, wait_for_end
 
 
 def file_of(mount: Mount, server: Server, condition: str) -> tuple[Path, str, int]:

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from cadcfs.tree.names import directory_name
-
-from .conftest import Mount, Server
+from tests.rig import Mount, Server
 
 MANY = "SIMSURVEY"
 

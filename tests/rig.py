@@ -1,7 +1,8 @@
-"""A real kernel mount of the real embedded archive, each in a process of its own."""
+"""The real embedded archive and a real kernel mount, each in a process of its own."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,8 +13,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 from cadcfs.demo.archive import Archive, open_or_build
 from cadcfs.kernel import mountpoints
@@ -117,15 +116,9 @@ def wait_for_end(pid: int, seconds: float = 20) -> None:
         os.close(process)
 
 
-@pytest.fixture(scope="session")
-def data_dir(request: pytest.FixtureRequest) -> Path:
-    """Where the embedded archive is built once and kept between runs."""
-    assert request.config.cache is not None
-    return request.config.cache.mkdir("archive")
-
-
-@pytest.fixture(scope="session")
-def server(data_dir: Path) -> Iterator[Server]:
+@contextlib.contextmanager
+def running_server(data_dir: Path) -> Iterator[Server]:
+    """An embedded archive of one's own, in a process of its own."""
     archive = open_or_build(data_dir)
     process = subprocess.Popen(
         [*CADCFS, "demo", "--serve-only", "--data-dir", str(data_dir)],
@@ -134,40 +127,13 @@ def server(data_dir: Path) -> Iterator[Server]:
     assert process.stdout is not None
     url = process.stdout.readline().strip()
     assert url.startswith("http://127.0.0.1:"), url
-    yield Server(archive, url, process)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=10) == 0
-    process.stdout.close()
-
-
-@pytest.fixture
-def mount(server: Server, tmp_path: Path, expected_log: list[str]) -> Iterator[Mount]:
-    """A fresh mount with an empty cache; unexpected warnings in its log fail the test."""
-    path = tmp_path / "sky"
-    path.mkdir()
-    mounted = Mount(path, tmp_path / "cache", server.registry_url)
-    mounted.start()
-    server.forget()
-    yield mounted
-    if mounted.is_mounted():
-        mounted.stop()
-    unexpected = [
-        line for line in mounted.warnings() if not any(re.search(p, line) for p in expected_log)
-    ]
-    assert not unexpected, unexpected
+    try:
+        yield Server(archive, url, process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=10)
+        process.stdout.close()
+    assert code == 0
 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def run() -> Run:
-    """Run a program to its end; its output as text."""
-
-    def runner(*command: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(word) for word in command],
-            capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
-
-    return runner

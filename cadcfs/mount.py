@@ -50,8 +50,11 @@ def run(
         ) from exc
     try:
         trio.run(_serve, settings, mountpoint, recent, ready)
-    except* UserError as group:
-        raise _first(group) from None
+    except BaseExceptionGroup as group:
+        mistakes, others = group.split(UserError)
+        if mistakes is None or others is not None:
+            raise
+        raise _first(mistakes) from None
 
 
 async def _serve(

@@ -36,6 +36,9 @@ MAX_TASKS = 4096
 MAX_BACKGROUND = 1024
 """Read-ahead requests under way: with the kernel's 12, stuck ones block the rest."""
 
+COLLECTIONS_TIME = 0.3
+"""Seconds that a mount waits for the list of collections, which goes on behind."""
+
 
 def run(
     settings: Settings, mountpoint: Path, recent: RecentLines, ready: Callable[[], None]
@@ -78,7 +81,7 @@ async def _serve(
         _attach(operations, mountpoint, settings)
         try:
             nursery.start_soon(_end_on_signal, nursery.cancel_scope)
-            nursery.start_soon(_announce, mountpoint, ready)
+            nursery.start_soon(_announce, mountpoint, catalogue, ready)
             await pyfuse3.main(max_tasks=MAX_TASKS)
             nursery.cancel_scope.cancel()
         finally:
@@ -109,12 +112,25 @@ def _attach(operations: Operations, mountpoint: Path, settings: Settings) -> Non
         raise UserError(f"cannot mount on {mountpoint}: {exc}; is fuse3 installed?{hint}") from exc
 
 
-async def _announce(mountpoint: Path, ready: Callable[[], None]) -> None:
+async def _announce(mountpoint: Path, catalogue: Catalogue, ready: Callable[[], None]) -> None:
     """Say that the mount answers, once it does."""
+    await _know_collections(catalogue)
     device = (await trio.to_thread.run_sync(os.stat, mountpoint)).st_dev
     await trio.to_thread.run_sync(_widen, os.minor(device))
     log.info("mounted on %s", mountpoint)
     ready()
+
+
+async def _know_collections(catalogue: Catalogue) -> None:
+    """Have the list of collections at hand (once a day): every path begins with one of them.
+
+    So that a listing costs its own question only, also by a path that nobody listed before.
+    """
+    try:
+        with trio.move_on_after(COLLECTIONS_TIME):
+            await catalogue.collections()
+    except CadcfsError as exc:
+        log.info("the collections are not known yet: %s", exc)
 
 
 def _widen(connection: int) -> None:

@@ -28,10 +28,21 @@ class Holdings:
         counted = (Collection(name, _integer(count) or 0) for name, count in rows if name)
         return tuple(sorted(counted, key=lambda c: c.name))
 
-    async def values(self, collection: str, facet: str) -> tuple[str, ...]:
+    async def values(self, question: Question, facet: str) -> tuple[str, ...]:
         """The distinct values of *facet*, sorted; "" stands for NULL and for the empty text."""
-        rows = await self._tap.rows(queries.values(collection, facet), seconds=BACKGROUND_TIME)
+        rows = await self._tap.rows(queries.values(question, facet), seconds=BACKGROUND_TIME)
         return await trio.to_thread.run_sync(lambda: tuple(sorted({row[0] for row in rows})))
+
+    async def enumeration(self, collection: str) -> tuple[tuple[str, ...], ...]:
+        """Combinations of values, in the order of `queries.ENUMERATED`."""
+        rows = await self._tap.rows(queries.enumeration(collection), seconds=BACKGROUND_TIME)
+        return tuple(tuple(row) for row in rows)
+
+    async def days(self, question: Question) -> tuple[int | None, ...]:
+        """The days (MJD) with data, sorted; None first where some have no date (NULL or 0)."""
+        rows = await self._tap.rows(queries.days(question), seconds=BACKGROUND_TIME)
+        found = {int(float(row[0])) if row[0] else 0 for row in rows}
+        return tuple(day or None for day in sorted(found))
 
     async def rows(self, question: Question) -> tuple[Row, ...]:
         """The files behind *question*, and what has none."""

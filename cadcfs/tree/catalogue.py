@@ -50,15 +50,43 @@ class Catalogue:
         """The collections if they were ever listed; never asks the network."""
         return await self._listings.recall(self._key(queries.collections()))
 
-    async def values(self, collection: str, facet: str) -> Sequence[str]:
+    async def values(self, question: Question, facet: str) -> Sequence[str]:
+        """The values of *facet* among the answers to *question*; "" for NULL."""
+        enumerated = queries.FACETS[facet].enumerated
+        if enumerated is not None:
+            return enumerated_values(await self._enumeration(question), question, enumerated)
         return await self._listings.get(
-            self._key(queries.values(collection, facet)),
-            lambda: self._holdings.values(collection, facet),
+            self._key(queries.values(question, facet)),
+            lambda: self._holdings.values(question, facet),
             COLLECTIONS_FRESH,
         )
 
-    async def known_values(self, collection: str, facet: str) -> Sequence[str] | None:
-        return await self._listings.recall(self._key(queries.values(collection, facet)))
+    async def known_values(self, question: Question, facet: str) -> Sequence[str] | None:
+        """The same if it was ever asked; never asks the network."""
+        enumerated = queries.FACETS[facet].enumerated
+        if enumerated is None:
+            return await self._listings.recall(self._key(queries.values(question, facet)))
+        key = self._key(queries.enumeration(question.collection))
+        found = await self._listings.recall(key)
+        return None if found is None else enumerated_values(found, question, enumerated)
+
+    async def _enumeration(self, question: Question) -> Sequence[tuple[str, ...]]:
+        return await self._listings.get(
+            self._key(queries.enumeration(question.collection)),
+            lambda: self._holdings.enumeration(question.collection),
+            COLLECTIONS_FRESH,
+        )
+
+    async def days(self, question: Question) -> Sequence[int | None]:
+        """The days (MJD) with data; None for what has no date."""
+        return await self._listings.get(
+            self._key(queries.days(question)),
+            lambda: self._holdings.days(question),
+            COLLECTIONS_FRESH,
+        )
+
+    async def known_days(self, question: Question) -> Sequence[int | None] | None:
+        return await self._listings.recall(self._key(queries.days(question)))
 
     async def rows(self, question: Question) -> Sequence[Row]:
         found = await self._listings.get(
@@ -95,6 +123,24 @@ class Catalogue:
 
     def _key(self, adql: str) -> str:
         return f"{self._origin} {adql}"
+
+
+def enumerated_values(
+    combinations: Sequence[tuple[str, ...]], question: Question, column: str
+) -> Sequence[str]:
+    """The values of *column* among the combinations that fulfil the question so far.
+
+    Constraints that EnumField does not know (a target, a day) are passed over: a value too many
+    leads to an empty answer, a value too few would hide data.
+    """
+    wanted = {}
+    for constraint in question.constraints:
+        enumerated = queries.FACETS[constraint.facet].enumerated
+        if enumerated is not None:
+            wanted[queries.ENUMERATED.index(enumerated)] = constraint.value or ""
+    shown = queries.ENUMERATED.index(column)
+    fulfilling = (c for c in combinations if all(c[i] == v for i, v in wanted.items()))
+    return tuple(sorted({combination[shown] for combination in fulfilling}))
 
 
 def narrowed(rows: Sequence[Row], question: Question) -> Sequence[Row]:

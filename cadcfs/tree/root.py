@@ -15,6 +15,11 @@ reading a file fetches the bytes that are read, once, and keeps them on disk.
   collections/                            one directory per collection
   collections/CFHT/by-target/M31/         the files of one target
   collections/CFHT/by-observation/<id>/   the files of one observation
+  collections/CFHT/by-proposal/<id>/      the files of one proposal
+  collections/CFHT/by-date/2019/01/07/    the files of one UTC day; a range of days opens, too:
+                                          by-date/2019-01-01..2019-01-31/
+  collections/CFHT/by-intent/science/     the same ways in again, narrowed; likewise by-instrument,
+                                          by-filter, by-level, by-type, by-product, in any order
 
 In a directory of files:
 

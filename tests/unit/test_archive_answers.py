@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,9 @@ from cadcfs.archive import queries
 from cadcfs.archive.queries import Constraint, Question
 from cadcfs.archive.services import TAP, access_url, parse_registry
 from cadcfs.archive.tap import parse_csv
-from cadcfs.errors import Incomplete, Unavailable
+from cadcfs.errors import BadRequest, Incomplete, Unavailable
+
+TEXT_FACETS = sorted(set(queries.FACETS) - {"by-date", "by-level"})
 
 
 def without_literals(adql: str) -> str:
@@ -30,7 +34,7 @@ def without_literals(adql: str) -> str:
     return "".join(shape)
 
 
-@given(st.sampled_from(sorted(queries.FACETS)), st.text(min_size=1))
+@given(st.sampled_from(TEXT_FACETS), st.text(min_size=1))
 def test_no_name_changes_the_shape_of_a_query(facet: str, value: str) -> None:
     plain = value.replace("_", "x").replace("'", "x")
     reference = "x" * len(value) if value.isascii() else "é"
@@ -45,6 +49,33 @@ def test_a_target_is_asked_with_the_index() -> None:
     asked = queries.result(Question("CFHT", (Constraint("by-target", "M31"),)))
     assert "lower(o.target_name) = 'm31'" in asked
     assert "o.collection = 'CFHT'" in asked
+
+
+@given(st.text(min_size=1))
+def test_days_and_levels_are_numbers_or_refused(value: str) -> None:
+    for facet in ("by-date", "by-level"):
+        try:
+            asked = queries.result(Question("C", (Constraint(facet, value),)))
+        except BadRequest:
+            continue
+        assert re.fullmatch(r"[-0-9.]+", value)
+        assert without_literals(asked).count("'") == 2
+
+
+def test_a_day_is_a_range_of_mjd() -> None:
+    asked = queries.result(Question("C", (Constraint("by-date", "2019-01-07"),)))
+    assert "p.time_bounds_lower >= 58490 AND p.time_bounds_lower < 58491" in asked
+    assert queries.days_of("2019-01-07..2019-01-09") == (58490, 58492)
+    for wrong in ("2019-02-30", "2019-01-09..2019-01-07", "x", ""):
+        with pytest.raises(BadRequest):
+            queries.days_of(wrong)
+
+
+def test_constraints_in_any_order_are_one_question() -> None:
+    one = Question("C").narrowed("by-type", "FLAT").narrowed("by-intent", "calibration")
+    other = Question("C").narrowed("by-intent", "calibration").narrowed("by-type", "FLAT")
+    assert one == other
+    assert "by-type" not in one.free_facets()
 
 
 def test_csv_rows_are_whole_or_an_error() -> None:

@@ -80,6 +80,7 @@ async def _serve(
         status.operations = operations
         _attach(operations, mountpoint, settings)
         try:
+            nursery.start_soon(operations.interrupts.watch)
             nursery.start_soon(_end_on_signal, nursery.cancel_scope)
             nursery.start_soon(_announce, mountpoint, catalogue, ready)
             await pyfuse3.main(max_tasks=MAX_TASKS)

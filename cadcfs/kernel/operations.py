@@ -22,6 +22,7 @@ from cadcfs.kernel.callers import only_looks
 from cadcfs.kernel.errnos import answers_errno
 from cadcfs.kernel.handles import HandleTable
 from cadcfs.kernel.inodes import InodeTable
+from cadcfs.kernel.interrupts import Interrupts
 from cadcfs.kernel.refusals import ReadOnly
 from cadcfs.tree.node import (
     LONG,
@@ -49,7 +50,9 @@ class Operations(ReadOnly):
     def __init__(self, root: Directory, disk: Path) -> None:
         super().__init__()
         self.inodes = InodeTable(root)
-        self.files: HandleTable[Opened] = HandleTable()
+        self.interrupts = Interrupts()
+        # With the thread that opened it: a read does not say who asks.
+        self.files: HandleTable[tuple[Opened, int]] = HandleTable()
         self.directories: HandleTable[tuple[int, Entries]] = HandleTable()
         self._disk = disk
         self._uid, self._gid = os.getuid(), os.getgid()
@@ -76,7 +79,7 @@ class Operations(ReadOnly):
     @answers_errno
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         node = self.inodes.node(inode)
-        with trio.fail_after(LAST_RESORT):
+        with self.interrupts.waiting(ctx.pid, LAST_RESORT):
             if is_directory(node):
                 await node.confirm()
                 return self._entry(inode, directory_attributes(self._started_ns), LONG)
@@ -90,7 +93,7 @@ class Operations(ReadOnly):
 
     @answers_errno
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
-        with trio.fail_after(LAST_RESORT):
+        with self.interrupts.waiting(ctx.pid, LAST_RESORT):
             entries = await self._directory(inode).entries()
         return FileHandleT(self.directories.add((inode, entries)))
 
@@ -134,26 +137,27 @@ class Operations(ReadOnly):
             raise FUSEError(errno.EROFS)
         if not is_file(node):
             raise FUSEError(errno.EISDIR)
-        with trio.fail_after(LAST_RESORT):
+        with self.interrupts.waiting(ctx.pid, LAST_RESORT):
             opened = await node.open()
         return FileInfo(
-            fh=FileHandleT(self.files.add(opened)),
+            fh=FileHandleT(self.files.add((opened, ctx.pid))),
             direct_io=node.is_control,
             keep_cache=not node.is_control,
         )
 
     @answers_errno
     async def read(self, fh: FileHandleT, offset: int, size: int) -> bytes:
-        opened = self.files[fh]
+        opened, pid = self.files[fh]
         here = opened.read_now(offset, size)
         if here is not None:
             return here
-        with trio.fail_after(LAST_RESORT):
+        with self.interrupts.waiting(pid, LAST_RESORT):
             return await opened.read(offset, size)
 
     @answers_errno
     async def release(self, fh: FileHandleT) -> None:
-        await self.files.remove(fh).aclose()
+        opened, _ = self.files.remove(fh)
+        await opened.aclose()
 
     @answers_errno
     async def flush(self, fh: FileHandleT) -> None:

@@ -1,6 +1,7 @@
 # make demo    the embedded archive, mounted on ./sky
 # make test    everything that must hold: linters, types, layers, tests through real mounts
-# Both install what they need, and can be run again at any time.
+# make soak    the long forms: thousands of damaged caches, hours' worth of reads in minutes
+# All install what they need, and can be run again at any time.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ TEST_PACKAGES := fitsverify libcfitsio-bin source-extractor
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TARGET := sky/collections/CFHT/by-target/M31
 
-.PHONY: demo demo-stop test check format clean system test-system
+.PHONY: demo demo-stop test soak check format clean system test-system
 
 demo: $(READY)
 	@$(BIN)/cadcfs demo --stop --data-dir .demo sky
@@ -29,6 +30,9 @@ demo-stop:
 
 test: $(READY) test-system check
 	$(BIN)/python -m pytest
+
+soak: $(READY) test-system
+	$(BIN)/python -m pytest -m soak
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import trio
 from starlette.applications import Starlette
@@ -11,6 +12,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cadcfs.demo import registry
 from cadcfs.demo.archive import Archive
+from cadcfs.demo.auth.certificates import Certificates, ProxyEndpoint
+from cadcfs.demo.auth.identity import IdentityMiddleware
+from cadcfs.demo.auth.login import Login
+from cadcfs.demo.auth.tls import TlsDoor
+from cadcfs.demo.auth.tokens import LIFE, Signer
 from cadcfs.demo.data.files import FileService
 from cadcfs.demo.data.holdings import Holdings
 from cadcfs.demo.requestlog import RequestLog, RequestLogMiddleware
@@ -22,7 +28,24 @@ _QUERIES_AT_ONCE = 8
 _LOOKUPS_AT_ONCE = 16
 
 
-def make_app(archive: Archive, log: RequestLog) -> Starlette:
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What the archive knows its callers by: its signature, its authority, its TLS door."""
+
+    signer: Signer
+    certificates: Certificates
+    door: TlsDoor
+
+    @classmethod
+    def of(cls, archive: Archive, *, life: float = LIFE) -> Keys:
+        """Take or make the keys that lie beside an archive (blocking)."""
+        place = archive.root.parent / "auth"
+        return cls(
+            Signer.with_key_in(place, life=life), Certificates.open_or_make(place), TlsDoor()
+        )
+
+
+def make_app(archive: Archive, log: RequestLog, keys: Keys) -> Starlette:
     """Put the services together over one archive, so that they cannot disagree (blocking)."""
     engine = Engine.over(archive.database)
     files = FileService(Holdings(archive), trio.CapacityLimiter(_LOOKUPS_AT_ONCE))
@@ -32,9 +55,15 @@ def make_app(archive: Archive, log: RequestLog) -> Starlette:
             *SyncEndpoint(engine, trio.CapacityLimiter(_QUERIES_AT_ONCE)).routes(),
             *TablesEndpoint(engine.catalogue).routes(),
             *files.routes(),
+            *Login(keys.signer).routes(),
+            *ProxyEndpoint(keys.certificates).routes(),
             *log.routes(),
         ],
-        middleware=[Middleware(MergedSlashes), Middleware(RequestLogMiddleware, log=log)],
+        middleware=[
+            Middleware(MergedSlashes),
+            Middleware(RequestLogMiddleware, log=log),
+            Middleware(IdentityMiddleware, signer=keys.signer, doors=keys.door),
+        ],
     )
 
 

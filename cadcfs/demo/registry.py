@@ -19,15 +19,32 @@ REGISTRY_PATH = "/reg/resource-caps"
 _XML = "text/xml"
 _CAPABILITIES = "ivo://ivoa.net/std/VOSI#capabilities"
 _AVAILABILITY = "ivo://ivoa.net/std/VOSI#availability"
+_FILES = "http://www.opencadc.org/std/storage#files-1.0"
+
+
+ANONYMOUS = ""
+BY_COOKIE = "ivo://ivoa.net/sso#cookie"
+BY_CERTIFICATE = "ivo://ivoa.net/sso#tls-with-certificate"
+BY_BEARER = "ivo://ivoa.net/sso#token"
+BY_BASIC = "ivo://ivoa.net/sso#BasicAA"
+LOGGED_IN = (BY_COOKIE, BY_CERTIFICATE, BY_BEARER)
+EVERYBODY = (ANONYMOUS, *LOGGED_IN)
+"""Who may come to what depends on who comes: the methods of all services with private data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """One capability: its standard, where it is, and whether paths are appended to that."""
+    """One capability: its standard, where it is, and whether paths are appended to that.
+
+    Methods are how one may authenticate (VODataService 1.2, securityMethod); none means that
+    nothing but anonymous access is known there.
+    """
 
     standard: str
     path: str
     use: str = "full"
+    methods: tuple[str, ...] = ()
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +61,40 @@ SERVICES = (
         "ivo://cadc.nrc.ca/argus",
         "/argus",
         (
-            Capability("ivo://ivoa.net/std/VOSI#tables-1.1", "/argus/tables"),
-            Capability("ivo://ivoa.net/std/TAP", "/argus", "base"),
+            Capability("ivo://ivoa.net/std/VOSI#tables-1.1", "/argus/tables", "base", (), "1.1"),
+            Capability("ivo://ivoa.net/std/TAP", "/argus", "base", EVERYBODY, "1.1"),
         ),
     ),
     Service("ivo://cadc.nrc.ca/caom2ops", "/caom2ops"),
     Service(
         "ivo://cadc.nrc.ca/global/raven",
         "/raven",
-        (Capability("http://www.opencadc.org/std/storage#files-1.0", "/raven/files", "base"),),
+        (Capability(_FILES, "/raven/files", "base", EVERYBODY),),
     ),
     Service(
         "ivo://cadc.nrc.ca/cadc/minoc",
         "/minoc",
-        (Capability("http://www.opencadc.org/std/storage#files-1.0", "/minoc/files", "base"),),
+        (Capability(_FILES, "/minoc/files", "base", EVERYBODY),),
+    ),
+    Service(
+        "ivo://cadc.nrc.ca/gms",
+        "/ac",
+        (
+            Capability("ivo://ivoa.net/std/UMS#users-0.1", "/ac/users", "base", LOGGED_IN, "0.1"),
+            Capability("ivo://ivoa.net/std/UMS#whoami-0.1", "/ac/whoami", "base", LOGGED_IN, "0.1"),
+            Capability("ivo://ivoa.net/std/GMS#search-1.0", "/ac/search", "base", LOGGED_IN, "1.0"),
+            Capability("ivo://ivoa.net/sso#tls-with-password", "/ac/login", "base", (), "0.1"),
+            Capability("ivo://ivoa.net/std/UMS#login-0.1", "/ac/login", "base", (), "0.1"),
+        ),
+    ),
+    Service(
+        "ivo://cadc.nrc.ca/cred",
+        "/cred",
+        (
+            Capability(
+                "ivo://ivoa.net/std/CDP#proxy-1.0", "/cred/priv", "base", (BY_BASIC, *LOGGED_IN)
+            ),
+        ),
     ),
 )
 
@@ -121,11 +158,18 @@ def _written(capability: Capability, base: str) -> str:
     is_tap = capability.standard == "ivo://ivoa.net/std/TAP"
     kind = ' xsi:type="tr:TableAccess"' if is_tap else ""
     address = escape(base + capability.path)
+    version = f" version={quoteattr(capability.version)}" if capability.version else ""
+    methods = "".join(
+        f"      <securityMethod standardID={quoteattr(method)}/>\n"
+        if method
+        else "      <securityMethod/>\n"
+        for method in capability.methods
+    )
     return (
         f"  <capability standardID={quoteattr(capability.standard)}{kind}>\n"
-        '    <interface xsi:type="vs:ParamHTTP" role="std" version="1.0">\n'
+        f'    <interface xsi:type="vs:ParamHTTP" role="std"{version}>\n'
         f'      <accessURL use="{capability.use}">{address}</accessURL>\n'
-        "    </interface>\n"
+        f"{methods}    </interface>\n"
         f"{_TAP_DETAILS if is_tap else ''}"
         "  </capability>\n"
     )

@@ -1,12 +1,18 @@
-"""What the embedded archive was asked: the last requests, for tests, benchmarks and the curious."""
+"""What the embedded archive was asked, by whom, and how it answered.
+
+The last requests are shown at `/demo/requests` as JSON; all of them can go to a text file, one
+line each with tabs between the fields. Neither ever holds a secret: who asked is a name, and the
+tokens of pre-authorised addresses are struck out.
+"""
 
 from __future__ import annotations
 
-import json
+import re
 import time
 from collections import Counter, deque
 from collections.abc import MutableMapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,16 +22,27 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cadcfs.demo.auth.caller import caller_of
+
 _KEPT = 20_000
 _QUERY_KEY = "cadcfs.adql"
 _CONTROL = "/demo/requests"
+_TOKEN = re.compile(r"(?<=/files/)[A-Za-z0-9_-]+~[A-Za-z0-9_-]+(?=/)")
+_LOGIN = "/ac/login"
+_HEAD = "# time\tuser\tmethod\tstatus\tbytes\tseconds\trequest\trange\tadql\n"
 
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """One request and how it was answered."""
+    """One request and how it was answered.
+
+    Bytes are those of the body that went out; seconds last until the end of the body. The user is
+    None for anonymous callers. The time is UTC, when the request came in.
+    """
 
     number: int
+    time: str
+    user: str | None
     method: str
     path: str
     query: str
@@ -38,7 +55,7 @@ class RequestRecord:
 
     @property
     def kind(self) -> str:
-        """Name the service that was asked: registry, capabilities, tap, locate or bytes."""
+        """Name the service that was asked: registry, capabilities, tap, locate, bytes, ..."""
         return kind_of(self.path)
 
 
@@ -48,14 +65,18 @@ def kind_of(path: str) -> str:
         return "registry"
     if path.endswith(("/capabilities", "/availability")):
         return "capabilities"
-    for start, kind in (
-        ("/argus/", "tap"),
-        ("/raven/files/", "locate"),
-        ("/minoc/files/", "bytes"),
-    ):
-        if path.startswith(start):
-            return kind
-    return "other"
+    return next((kind for start, kind in _KINDS if path.startswith(start)), "other")
+
+
+_KINDS = (
+    ("/argus/", "tap"),
+    ("/raven/", "locate"),
+    ("/minoc/", "bytes"),
+    ("/caom2ops/datalink", "datalink"),
+    ("/caom2ops/", "cutout"),
+    ("/ac/", "login"),
+    ("/cred/", "login"),
+)
 
 
 def note_query(scope: MutableMapping[str, Any], adql: str | None) -> None:
@@ -64,13 +85,15 @@ def note_query(scope: MutableMapping[str, Any], adql: str | None) -> None:
 
 
 class RequestLog:
-    """Keeps the last requests in memory and, if asked, all of them in a file of JSON lines."""
+    """Keeps the last requests in memory and, if asked, all of them in a text file."""
 
     def __init__(self, path: Path | None = None, *, kept: int = _KEPT) -> None:
         """Start an empty log."""
         self._records: deque[RequestRecord] = deque(maxlen=kept)
         self._numbers = count(1)
-        self._file = path.open("a", encoding="utf-8", buffering=1) if path else None
+        self._file = path.open("w", encoding="utf-8", buffering=1) if path else None
+        if self._file is not None:
+            self._file.write(_HEAD)
 
     def records(self) -> tuple[RequestRecord, ...]:
         """Return the requests, oldest first."""
@@ -93,11 +116,15 @@ class RequestLog:
     def add(self, scope: Scope, status: int, sent: int, seconds: float) -> None:
         """Record an answered request."""
         headers = {key: value.decode("latin-1") for key, value in scope["headers"]}
+        begun = datetime.now(UTC) - timedelta(seconds=seconds)
+        query = "" if scope["path"] == _LOGIN else scope["query_string"].decode("latin-1")
         record = RequestRecord(
             number=next(self._numbers),
+            time=f"{begun:%Y-%m-%dT%H:%M:%S}.{begun.microsecond // 1000:03}Z",
+            user=caller_of(scope).name,
             method=scope["method"],
-            path=scope["path"],
-            query=scope["query_string"].decode("latin-1"),
+            path=_TOKEN.sub("[token]", scope["path"]),
+            query=query,
             adql=scope.get(_QUERY_KEY),
             range=headers.get(b"range"),
             status=status,
@@ -107,7 +134,7 @@ class RequestLog:
         )
         self._records.append(record)
         if self._file is not None:
-            self._file.write(json.dumps(asdict(record)) + "\n")
+            self._file.write(_line(record))
 
     def routes(self) -> list[Route]:
         """Return the routes that show and clear the log."""
@@ -118,6 +145,17 @@ class RequestLog:
             self.clear()
             return Response(status_code=204)
         return JSONResponse([asdict(record) for record in self._records])
+
+
+def _line(record: RequestRecord) -> str:
+    request = f"{record.path}?{record.query}" if record.query else record.path
+    fields = (
+        record.time, record.user, record.method, record.status, record.bytes_sent,
+        f"{record.seconds:.6f}", request, record.range, record.adql,
+    )  # fmt: skip
+    return (
+        "\t".join(" ".join("-" if field is None else str(field).split()) for field in fields) + "\n"
+    )
 
 
 class RequestLogMiddleware:

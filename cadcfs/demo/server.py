@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve as hypercorn_serve
 
-from cadcfs.demo.app import make_app
+from cadcfs.demo.app import Keys, make_app
+from cadcfs.demo.auth.certificates import Certificates
+from cadcfs.demo.auth.tokens import LIFE
 from cadcfs.demo.registry import REGISTRY_PATH
 from cadcfs.demo.requestlog import RequestLog
 
@@ -28,6 +31,8 @@ class Served:
 
     base_url: str
     registry_url: str
+    secure_registry_url: str
+    certificates: Certificates
     log: RequestLog
 
 
@@ -36,17 +41,26 @@ async def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
+    tls_port: int = 0,
     log_path: Path | None = None,
+    token_life: float = LIFE,
     task_status: trio.TaskStatus[Served] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve an archive until cancelled; `nursery.start` returns once it answers."""
     log = RequestLog(log_path)
-    app = await trio.to_thread.run_sync(make_app, archive, log)
+    keys = await trio.to_thread.run_sync(partial(Keys.of, archive, life=token_life))
+    app = await trio.to_thread.run_sync(make_app, archive, log, keys)
+    context = await trio.to_thread.run_sync(keys.certificates.server_context)
     try:
         async with trio.open_nursery() as nursery:
             binds = await nursery.start(hypercorn_serve, app, _configuration(host, port))
             base = str(binds[0]).rstrip("/")
-            task_status.started(Served(base, base + REGISTRY_PATH, log))
+            inside = (host, int(base.rpartition(":")[2]))
+            tls = await nursery.start(keys.door.serve, context, host, tls_port, inside)
+            secure = f"https://{base.removeprefix('http://').rpartition(':')[0]}:{tls}"
+            task_status.started(
+                Served(base, base + REGISTRY_PATH, secure + REGISTRY_PATH, keys.certificates, log)
+            )
     finally:
         log.close()
 

@@ -1,0 +1,90 @@
+"""A second door, with TLS: ends the encryption, looks at the certificate, and passes on.
+
+The web server cannot tell an application which certificate its client has. So TLS ends here, and
+what is inside goes to the server's own port; the address that the server sees is remembered with
+the certificate's user for as long as the connection lasts.
+"""
+
+from __future__ import annotations
+
+import ssl
+import struct
+from socket import SO_LINGER, SOL_SOCKET
+
+import trio
+
+_PIECE = 64 * 1024
+_HANDSHAKE_SECONDS = 30.0
+_RESET = struct.pack("ii", 1, 0)
+
+
+class TlsDoor:
+    """Listens with TLS before a server that listens without; a certificate is optional."""
+
+    def __init__(self) -> None:
+        """Nobody is inside yet."""
+        self.peers: dict[tuple[str, int], str | None] = {}
+        self._inside = ("", 0)
+
+    async def serve(
+        self,
+        context: ssl.SSLContext,
+        host: str,
+        port: int,
+        inside: tuple[str, int],
+        *,
+        task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Listen until cancelled, for the server at *inside*; tells its own port."""
+        self._inside = inside
+        plain = await trio.open_tcp_listeners(port, host=host)
+        task_status.started(plain[0].socket.getsockname()[1])
+        listeners = [trio.SSLListener(each, context, https_compatible=True) for each in plain]
+        await trio.serve_listeners(self._admit, listeners)
+
+    async def _admit(self, outer: trio.SSLStream[trio.SocketStream]) -> None:
+        try:
+            with trio.fail_after(_HANDSHAKE_SECONDS):
+                await outer.do_handshake()
+            inner = await trio.open_tcp_stream(*self._inside)
+        except (OSError, ssl.SSLError, trio.BrokenResourceError, trio.TooSlowError):
+            await trio.aclose_forcefully(outer)
+            return
+        seen_as = inner.socket.getsockname()[:2]
+        self.peers[seen_as] = _user(outer.getpeercert())
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_requests, outer, inner)
+                await _answers(inner, outer)
+                nursery.cancel_scope.cancel()
+        finally:
+            del self.peers[seen_as]
+            await trio.aclose_forcefully(inner)
+            await trio.aclose_forcefully(outer)
+
+
+async def _requests(outer: trio.SSLStream[trio.SocketStream], inner: trio.SocketStream) -> None:
+    try:
+        while piece := await outer.receive_some(_PIECE):
+            await inner.send_all(piece)
+        await inner.send_eof()
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        await inner.aclose()
+
+
+async def _answers(inner: trio.SocketStream, outer: trio.SSLStream[trio.SocketStream]) -> None:
+    try:
+        while piece := await inner.receive_some(_PIECE):
+            await outer.send_all(piece)
+    except trio.BrokenResourceError:
+        # The server broke off; its client is to see the same.
+        outer.transport_stream.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
+    except trio.ClosedResourceError:
+        pass
+
+
+def _user(certificate: dict[str, object] | None) -> str | None:
+    subject = certificate.get("subject", ()) if certificate else ()
+    assert isinstance(subject, tuple)
+    names = [value for part in subject for key, value in part if key == "commonName"]
+    return str(names[-1]) if names else None

@@ -15,6 +15,7 @@ import trio
 from cadcfs import __version__
 from cadcfs.archive.files import Files
 from cadcfs.archive.holdings import Holdings
+from cadcfs.archive.resolver import Resolver
 from cadcfs.archive.services import Services
 from cadcfs.archive.tap import Tap
 from cadcfs.cache.blocks import BlockStore
@@ -66,13 +67,18 @@ async def _serve(
     carrier = Carrier(stall=settings.read_time)
     async with Client() as client, trio.open_nursery() as nursery:
         listings = Listings(
-            settings.cache_dir / "answers-v1", nursery, patience=settings.listing_time
+            settings.cache_dir / "answers-v2", nursery, patience=settings.listing_time
         )
         services = Services(client, listings, settings)
         streams = Streams(BlockStore(settings.cache_dir), nursery)
         await _check(services)
         catalogue = Catalogue(
-            Holdings(Tap(client, services)), listings, streams, Files(services, carrier), settings
+            Holdings(Tap(client, services)),
+            listings,
+            streams,
+            Files(services, carrier),
+            Resolver(client, services, settings.metadata_time),
+            settings,
         )
         status = Status(settings, mountpoint, listings)
         tree = root(catalogue, status.text, recent.text, time.time_ns())

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import trio
 
 from cadcfs.archive import queries
-from cadcfs.archive.queries import Question
+from cadcfs.archive.constraints import Question, is_literal
+from cadcfs.archive.pieces import Key, whole
+from cadcfs.archive.queries import ENUMERATED, LISTED_COLUMNS
 from cadcfs.archive.records import Artifact, Collection, Row, parse_checksum, parse_time
 from cadcfs.archive.tap import Tap
+from cadcfs.archive.votable import Answer, Cells
 from cadcfs.errors import Incomplete
 
+_PARTS = (
+    Key(LISTED_COLUMNS.index("o.observationID"), "o.observationID"),
+    Key(LISTED_COLUMNS.index("a.uri"), "a.uri"),
+)
 BACKGROUND_TIME = 600.0
 """Seconds a listing may take behind, when its first asker has long been told to come again."""
 
@@ -24,46 +32,70 @@ class Holdings:
 
     async def collections(self) -> tuple[Collection, ...]:
         """All collections, by name."""
-        rows = await self._tap.rows(queries.collections(), seconds=BACKGROUND_TIME)
+        rows = await self._whole(queries.collections, [Key(0, "collection")])
         counted = (Collection(name, _integer(count) or 0) for name, count in rows if name)
         return tuple(sorted(counted, key=lambda c: c.name))
 
     async def values(self, question: Question, facet: str) -> tuple[str, ...]:
         """The distinct values of *facet*, sorted; "" stands for NULL and for the empty text."""
-        rows = await self._tap.rows(queries.values(question, facet), seconds=BACKGROUND_TIME)
+        rows = await self._whole(
+            lambda piece: queries.values(question, facet, piece), [Key(0, queries.column(facet))]
+        )
         return await trio.to_thread.run_sync(lambda: tuple(sorted({row[0] for row in rows})))
 
     async def enumeration(self, collection: str) -> tuple[tuple[str, ...], ...]:
         """Combinations of values, in the order of `queries.ENUMERATED`."""
-        rows = await self._tap.rows(queries.enumeration(collection), seconds=BACKGROUND_TIME)
-        return tuple(tuple(row) for row in rows)
+        keys = [Key(i, name, name == "calibrationLevel") for i, name in enumerate(ENUMERATED)]
+        return tuple(await self._whole(lambda piece: queries.enumeration(collection, piece), keys))
 
     async def days(self, question: Question) -> tuple[int | None, ...]:
         """The days (MJD) with data, sorted; None first where some have no date (NULL or 0)."""
-        rows = await self._tap.rows(queries.days(question), seconds=BACKGROUND_TIME)
-        found = {int(float(row[0])) if row[0] else 0 for row in rows}
+        rows = await self._whole(
+            lambda piece: queries.days(question, piece), [Key(0, "p.time_bounds_lower", True)]
+        )
+        found = {int(float(row[0])) if row[0] not in ("", "NaN") else 0 for row in rows}
         return tuple(day or None for day in sorted(found))
+
+    async def counts(self, question: Question) -> tuple[Collection, ...]:
+        """The collections that have planes behind *question*, by name."""
+        rows = await self._whole(
+            lambda piece: queries.counts(question, piece), [Key(0, "o.collection")]
+        )
+        name = question.value_of("name")
+        if name is not None and not is_literal(name):
+            found = {row[0]: 0 for row in rows if name.lower() in row[1].lower()}
+        else:
+            found = {row[0]: _integer(row[1]) or 0 for row in rows}
+        return tuple(Collection(name, found[name]) for name in sorted(found))
 
     async def rows(self, question: Question) -> tuple[Row, ...]:
         """The files behind *question*, and what has none."""
-        rows = await self._tap.rows(queries.result(question), seconds=BACKGROUND_TIME)
+        rows = await self._whole(lambda piece: queries.result(question, piece), _PARTS)
         return await trio.to_thread.run_sync(lambda: tuple(_row(row) for row in rows))
 
+    async def _whole(self, build: Callable[[str], str], keys: Sequence[Key]) -> Sequence[Cells]:
+        async def ask(piece: str) -> Answer:
+            return await self._tap.answer(build(piece), seconds=BACKGROUND_TIME)
 
-def _row(row: list[str]) -> Row:
+        return await whole(ask, keys, build(""))
+
+
+def _row(row: Cells) -> Row:
     artifact = _artifact(row)
-    return Row(artifact.target_name if artifact else row[1] or None, artifact)
+    return Row(row[1] or None, row[3], artifact)
 
 
-def _artifact(row: list[str]) -> Artifact | None:
-    (observation, target, product, quality, meta_release, data_release, uri, product_type,
-     release_type, content_type, length, checksum, content_release, modified) = row  # fmt: skip
+def _artifact(row: Cells) -> Artifact | None:
+    (observation, target, product, publisher, quality, meta_release, data_release, uri,
+     product_type, release_type, content_type, length, checksum, content_release,
+     modified) = row  # fmt: skip
     if not uri:
         return None
     return Artifact(
         uri=uri,
         observation_id=observation,
         product_id=product,
+        publisher_id=publisher,
         target_name=target or None,
         product_type=product_type,
         content_type=content_type or None,

@@ -29,6 +29,7 @@ class Artifact:
     uri: str
     observation_id: str
     product_id: str
+    publisher_id: str
     target_name: str | None
     product_type: str
     content_type: str | None
@@ -53,6 +54,7 @@ class Row:
     """One row of a result: a plane's target and one of its files, None where it has none."""
 
     target_name: str | None
+    publisher_id: str
     artifact: Artifact | None
 
 

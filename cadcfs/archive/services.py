@@ -47,23 +47,37 @@ class Services:
         given = self._settings.files_url
         return (given or await self._find(self._settings.files_id, FILES)).rstrip("/")
 
+    async def resolver_url(self) -> str:
+        """Where an object's name is turned into a position.
+
+        The service has no standard: `/find` lies beside its capabilities.
+        """
+        if self._settings.resolver_url:
+            return self._settings.resolver_url
+        base = await self._listed(self._settings.resolver_id)
+        return f"{base.removesuffix('/capabilities').rstrip('/')}/find"
+
     async def check(self) -> None:
         """Raise in words when neither the registry nor a remembered answer is at hand."""
         if not (self._settings.tap_url and self._settings.files_url):
             await self._registry()
 
     async def _find(self, resource_id: str, standard_id: str) -> str:
+        url = await self._listed(resource_id)
+        document = await self._memory.text(
+            f"capabilities {url}", lambda: self._capabilities(url), DAY
+        )
+        return access_url(document, standard_id, url)
+
+    async def _listed(self, resource_id: str) -> str:
+        """The capabilities URL of a service."""
         listed = parse_registry(await self._registry())
         if resource_id not in listed:
             raise Unavailable(
                 f"the registry {self._settings.registry_urls[0]} does not list {resource_id}; "
                 "check registry_url, or set the service's own URL"
             )
-        url = listed[resource_id]
-        document = await self._memory.text(
-            f"capabilities {url}", lambda: self._capabilities(url), DAY
-        )
-        return access_url(document, standard_id, url)
+        return listed[resource_id]
 
     async def _registry(self) -> str:
         urls = self._settings.registry_urls

@@ -1,25 +1,22 @@
-"""Synchronous TAP queries (TAP 1.1, 2.2), answered as CSV.
+"""Synchronous TAP queries (TAP 1.1, 2.2).
 
-Spoken over httpx and parsed with the standard library: seven to ten times faster than VOTable,
-and the wait can be cancelled, which pyvo's cannot.
+Spoken over httpx and parsed here: several times faster than by astropy, and the wait can be
+cancelled, which pyvo's cannot.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from xml.etree import ElementTree
 
 import trio
 
 from cadcfs.archive.services import Services
+from cadcfs.archive.votable import MEDIA_TYPES, Answer, parse_votable
 from cadcfs.errors import BadRequest, CadcfsError, Incomplete
 from cadcfs.network.client import Client
 
 log = logging.getLogger(__name__)
-
-CSV_TYPES = frozenset({"text/csv", "application/csv", "text/plain"})
 
 
 class Tap:
@@ -29,45 +26,27 @@ class Tap:
         self._client = client
         self._services = services
 
-    async def rows(self, adql: str, *, seconds: float) -> list[list[str]]:
-        """The rows of *adql* as text, NULL as "", without the heading.
+    async def answer(self, adql: str, *, seconds: float) -> Answer:
+        """The answer to *adql*, and whether the service cut it.
 
         Raises
         ------
         BadRequest
             The service refused the query; its own words.
         Incomplete
-            The answer broke off or is no CSV.
+            The answer broke off or is no VOTable.
         Unavailable
         """
         url = f"{await self._services.tap_url()}/sync"
-        form = {"REQUEST": "doQuery", "LANG": "ADQL", "RESPONSEFORMAT": "csv", "QUERY": adql}
+        form = {"REQUEST": "doQuery", "LANG": "ADQL", "RESPONSEFORMAT": "votable", "QUERY": adql}
         log.info("asking %s: %s", url, adql)
         try:
-            answer = await self._client.post(url, form, seconds=seconds)
+            reply = await self._client.post(url, form, seconds=seconds)
         except CadcfsError as exc:
             raise _with_reason(exc) from exc
-        if answer.media_type not in CSV_TYPES:
-            raise Incomplete(f"{answer.url}: answered {answer.media_type or 'nothing'}, not CSV")
-        return await trio.to_thread.run_sync(parse_csv, answer.body, answer.url)
-
-
-def parse_csv(body: bytes, url: str) -> list[list[str]]:
-    """Rows of RFC 4180 text, each as wide as the heading; else `Incomplete`."""
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError as exc:
-        raise Incomplete(f"{url}: the answer is not UTF-8 at byte {exc.start}") from exc
-    rows = list(csv.reader(io.StringIO(text, newline="")))
-    if not rows:
-        raise Incomplete(f"{url}: the answer is empty, even without a heading")
-    width = len(rows[0])
-    # One column whose value is NULL is an empty line, which csv reads as no fields at all.
-    whole = [row or [""] for row in rows[1:]] if width == 1 else rows[1:]
-    for number, row in enumerate(whole, 2):
-        if len(row) != width:
-            raise Incomplete(f"{url}: row {number} has {len(row)} of {width} fields")
-    return whole
+        if reply.media_type not in MEDIA_TYPES:
+            raise Incomplete(f"{reply.url}: answered {reply.media_type or 'nothing'}, no VOTable")
+        return await trio.to_thread.run_sync(parse_votable, reply.body, reply.url)
 
 
 def _with_reason(exc: CadcfsError) -> CadcfsError:

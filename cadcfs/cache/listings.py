@@ -95,6 +95,12 @@ class Listings:
         known = await self._remembered(key)
         return None if known is None else known.value
 
+    async def put(self, key: str, value: object) -> None:
+        """Keep *value* under *key*, as if it had been loaded now."""
+        known = _Known(value, time.time())
+        self._keep(key, known)
+        await self._store(key, known)
+
     async def get(self, key: str, load: Callable[[], Awaitable[T]], fresh: float) -> T:
         """The answer under *key*, loaded at most once however many ask at the same time.
 

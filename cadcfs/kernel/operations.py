@@ -83,6 +83,8 @@ class Operations(ReadOnly):
             if is_directory(node):
                 await node.confirm()
                 return self._entry(inode, directory_attributes(self._started_ns), LONG)
+            if is_symlink(node):
+                await node.find()
             if not is_file(node):
                 return self._entry(inode, self._attributes_now(node), LONG)
             known = node.attributes_now()
@@ -128,7 +130,8 @@ class Operations(ReadOnly):
         node = self.inodes.node(inode)
         if not is_symlink(node):
             raise FUSEError(errno.EINVAL)
-        return os.fsencode(node.target)
+        with trio.fail_after(LAST_RESORT):
+            return os.fsencode(await node.find())
 
     @answers_errno
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:

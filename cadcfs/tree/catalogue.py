@@ -10,19 +10,23 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from cadcfs.archive import queries
+from cadcfs.archive.constraints import FACETS, Question, is_literal
 from cadcfs.archive.files import Files
 from cadcfs.archive.holdings import Holdings
-from cadcfs.archive.queries import Question
 from cadcfs.archive.records import Artifact, Collection, Row
+from cadcfs.archive.resolver import Resolver
 from cadcfs.cache.blocks import Version
 from cadcfs.cache.listings import Listings
 from cadcfs.cache.stream import Streams
 from cadcfs.config import Settings
-from cadcfs.errors import Forbidden
+from cadcfs.errors import Forbidden, NotFound
 from cadcfs.tree.node import Opened
+from cadcfs.tree.recent import Recent
 
 COLLECTIONS_FRESH = 86400.0
 """Seconds; collections and the names in them grow slowly."""
+POSITION_FRESH = 7 * 86400.0
+"""Seconds; objects stay where they are."""
 RESULT_FRESH = 3600.0
 """Seconds that a result is believed."""
 
@@ -32,12 +36,13 @@ class Catalogue:
 
     def __init__(
         self, holdings: Holdings, listings: Listings, streams: Streams, files: Files,
-        settings: Settings,
+        resolver: Resolver, settings: Settings,
     ) -> None:  # fmt: skip
         self._holdings = holdings
         self._listings = listings
         self._streams = streams
         self._files = files
+        self._resolver = resolver
         self._origin = f"{settings.tap_url or settings.registry_url} {settings.tap_id} anonymous"
         self.names = settings.names
 
@@ -52,7 +57,7 @@ class Catalogue:
 
     async def values(self, question: Question, facet: str) -> Sequence[str]:
         """The values of *facet* among the answers to *question*; "" for NULL."""
-        enumerated = queries.FACETS[facet].enumerated
+        enumerated = FACETS[facet].enumerated
         if enumerated is not None:
             return enumerated_values(await self._enumeration(question), question, enumerated)
         return await self._listings.get(
@@ -63,17 +68,17 @@ class Catalogue:
 
     async def known_values(self, question: Question, facet: str) -> Sequence[str] | None:
         """The same if it was ever asked; never asks the network."""
-        enumerated = queries.FACETS[facet].enumerated
+        enumerated = FACETS[facet].enumerated
         if enumerated is None:
             return await self._listings.recall(self._key(queries.values(question, facet)))
-        key = self._key(queries.enumeration(question.collection))
+        key = self._key(queries.enumeration(question.sole_collection))
         found = await self._listings.recall(key)
         return None if found is None else enumerated_values(found, question, enumerated)
 
     async def _enumeration(self, question: Question) -> Sequence[tuple[str, ...]]:
         return await self._listings.get(
-            self._key(queries.enumeration(question.collection)),
-            lambda: self._holdings.enumeration(question.collection),
+            self._key(queries.enumeration(question.sole_collection)),
+            lambda: self._holdings.enumeration(question.sole_collection),
             COLLECTIONS_FRESH,
         )
 
@@ -87,6 +92,33 @@ class Catalogue:
 
     async def known_days(self, question: Question) -> Sequence[int | None] | None:
         return await self._listings.recall(self._key(queries.days(question)))
+
+    async def counts(self, question: Question) -> Sequence[Collection]:
+        """The collections that have something of *question*, and how many planes."""
+        return await self._listings.get(
+            self._key(queries.counts(question)),
+            lambda: self._holdings.counts(question),
+            RESULT_FRESH,
+        )
+
+    async def known_counts(self, question: Question) -> Sequence[Collection] | None:
+        return await self._listings.recall(self._key(queries.counts(question)))
+
+    async def position(self, target: str) -> tuple[str, str]:
+        """Right ascension and declination (ICRS, deg, as text) of an object by its name."""
+        found = await self._listings.get(
+            f"{self._origin} position of {target}",
+            lambda: self._resolver.position(target),
+            POSITION_FRESH,
+        )
+        if not found:
+            raise NotFound(f"the archive's resolver knows no object {target!r}")
+        ra, dec = found
+        return ra, dec
+
+    def recent(self, key: str) -> Recent:
+        """What was asked lately in the directory *key*."""
+        return Recent(self._listings, f"{self._origin} {key}")
 
     async def rows(self, question: Question) -> Sequence[Row]:
         found = await self._listings.get(
@@ -135,7 +167,7 @@ def enumerated_values(
     """
     wanted = {}
     for constraint in question.constraints:
-        enumerated = queries.FACETS[constraint.facet].enumerated
+        enumerated = FACETS[constraint.facet].enumerated
         if enumerated is not None:
             wanted[queries.ENUMERATED.index(enumerated)] = constraint.value or ""
     shown = queries.ENUMERATED.index(column)
@@ -144,13 +176,17 @@ def enumerated_values(
 
 
 def narrowed(rows: Sequence[Row], question: Question) -> Sequence[Row]:
-    """The rows of exactly one target, where the question was asked by a folded name.
+    """The rows that are meant, where the archive can only be asked for more.
 
-    The exact spelling wins; without one, another spelling counts if there is only one.
+    Of a target asked by its folded name the exact spelling wins; without one, another spelling
+    counts if there is only one. Part of a name is compared here where LIKE has wildcards.
     """
-    for constraint in question.constraints:
-        if constraint.facet == "by-target" and constraint.value is not None:
-            rows = _of_target(rows, constraint.value)
+    target, name = question.value_of("by-target"), question.value_of("name")
+    if target is not None:
+        rows = _of_target(rows, target)
+    if name is not None and not is_literal(name):
+        wanted = name.lower()
+        rows = tuple(row for row in rows if wanted in (row.target_name or "").lower())
     return rows
 
 

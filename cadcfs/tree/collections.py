@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cadcfs.archive.queries import Question
+from cadcfs.archive.constraints import Question
 from cadcfs.errors import NotFound
 from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.facets import NarrowedDirectory

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date, timedelta
+from functools import partial
 
-from cadcfs.archive.queries import MJD_EPOCH, Question, days_of
+from cadcfs.archive.constraints import MJD_EPOCH, Question, days_of
 from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.node import Child, Entries, Node
 from cadcfs.tree.result import ResultDirectory
@@ -27,18 +28,22 @@ class DateDirectory:
         self._catalogue = catalogue
         self._question = question
         self._prefix = prefix
+        self._recent = catalogue.recent(key)
 
     async def confirm(self) -> None:
         return
 
     async def entries(self) -> Entries:
         days = await self._catalogue.days(self._question)
-        return Entries.of({name: self._below(name) for name in self._names(days)})
+        names = self._names(days)
+        if not self._prefix:
+            names |= set(await self._recent.names())
+        return Entries.of({name: self._below(name) for name in names})
 
     async def child(self, name: str) -> Child | None:
         if not self._prefix and RANGE.fullmatch(name):
             days_of(name)
-            return Child(self._result(name, name), certain=False)
+            return Child(self._below(name), certain=False)
         undated = name == UNDATED and not self._prefix
         if not undated and not re.fullmatch(LEVELS[len(self._prefix)], name):
             return None
@@ -56,10 +61,18 @@ class DateDirectory:
     def _below(self, name: str) -> Node:
         if name == UNDATED:
             return self._result(name, None)
+        if RANGE.fullmatch(name):
+            return self._range(name)
         prefix = (*self._prefix, name)
         if len(prefix) == len(LEVELS):
             return self._result(name, "-".join(prefix))
         return DateDirectory(self._catalogue, self._question, f"{self.key}/{name}", prefix)
+
+    def _range(self, name: str) -> ResultDirectory:
+        return ResultDirectory(
+            self._catalogue, self._question.narrowed("by-date", name), f"{self.key}/{name}",
+            asked=partial(self._recent.note, name), may_be_empty=True,
+        )  # fmt: skip
 
     def _result(self, name: str, value: str | None) -> ResultDirectory:
         question = self._question.narrowed("by-date", value)

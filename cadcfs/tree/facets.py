@@ -1,21 +1,23 @@
 """The ways into a collection: one directory per facet, and the values below it.
 
 A facet that narrows (an instrument, an intent) leads to the other facets again; the rest lead to
-results. What facets there are is one table, `archive.queries.FACETS`.
+results. What facets there are is one table, `archive.constraints.FACETS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import trio
 
-from cadcfs.archive.queries import FACETS, Question
+from cadcfs.archive.constraints import FACETS, Question
 from cadcfs.errors import NotFound
 from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.dates import DateDirectory
+from cadcfs.tree.endless import NamesDirectory, RegionsDirectory
 from cadcfs.tree.junk_names import is_junk
-from cadcfs.tree.names import archive_value
+from cadcfs.tree.names import NULL_NAME, typed_value
 from cadcfs.tree.node import Child, Directory, Entries, Node
 from cadcfs.tree.plain import FixedDirectory
 from cadcfs.tree.result import ResultDirectory
@@ -50,6 +52,10 @@ def facet_directory(catalogue: Catalogue, question: Question, facet: str, key: s
     """The directory of one facet's values."""
     if facet == "by-date":
         return DateDirectory(catalogue, question, key)
+    if facet == "region":
+        return RegionsDirectory(catalogue, question, key)
+    if facet == "name":
+        return NamesDirectory(catalogue, question, key)
     return FacetDirectory(catalogue, question, facet, key)
 
 
@@ -61,6 +67,7 @@ class FacetDirectory:
         self._catalogue = catalogue
         self._question = question
         self._facet = facet
+        self._recent = catalogue.recent(key)
         self._spellings: Spellings | None = None
 
     async def confirm(self) -> None:
@@ -68,7 +75,8 @@ class FacetDirectory:
 
     async def entries(self) -> Entries:
         if not await self._is_listed():
-            return Entries([], [])
+            names = sorted(await self._recent.names())
+            return Entries(names, [self._below(name, typed_value(name)) for name in names])
         values = await self._catalogue.values(self._question, self._facet)
         spellings = await self._sorted(values)
         names = sorted(spellings.values)
@@ -81,9 +89,8 @@ class FacetDirectory:
         known = await self._catalogue.known_values(self._question, self._facet)
         if known is not None:
             return await self._listed_child(name, known)
-        try:
-            value = archive_value(name)
-        except ValueError:
+        value = typed_value(name)
+        if value is None and name != NULL_NAME:
             return None
         node = self._below(name, value)
         certain = False
@@ -102,14 +109,15 @@ class FacetDirectory:
         if self._facet != "by-observation":
             return True
         counts = {c.name: c.count for c in await self._catalogue.collections()}
-        return counts.get(self._question.collection, 0) <= LISTED_OBSERVATIONS
+        return counts.get(self._question.sole_collection, 0) <= LISTED_OBSERVATIONS
 
     def _below(self, name: str, value: str | None) -> Directory:
         question = self._question.narrowed(self._facet, value)
         key = f"{self.key}/{name}"
         if FACETS[self._facet].enumerated is not None:
             return NarrowedDirectory(self._catalogue, question, key)
-        return ResultDirectory(self._catalogue, question, key)
+        asked = partial(self._recent.note, name) if self._facet == "by-observation" else None
+        return ResultDirectory(self._catalogue, question, key, asked=asked)
 
     async def _sorted(self, values: Sequence[str]) -> Spellings:
         if self._spellings is None or self._spellings.source is not values:

@@ -52,6 +52,23 @@ def archive_value(name: str) -> str | None:
     return decoded.decode("utf-8")
 
 
+def typed_value(name: str) -> str | None:
+    """The value that somebody means who types *name*, which may be encoded or not.
+
+    None where no value of the archive can be meant: NULL, a cut name, bytes that are no UTF-8.
+    """
+    try:
+        return archive_value(name)
+    except UnicodeError:
+        return None
+    except ValueError:
+        return None if CUT_MARK in name or not is_utf8(name) else name
+
+
+def is_utf8(name: str) -> bool:
+    return not any("\udc80" <= letter <= "\udcff" for letter in name)
+
+
 def folded(name: str) -> str:
     """What spellings of one value have in common: case, and `_` for a space."""
     return name.replace("_", " ").casefold()

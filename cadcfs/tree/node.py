@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -71,7 +72,11 @@ class Symlink(Protocol):
     def key(self) -> str: ...
 
     @property
-    def target(self) -> str: ...
+    def target(self) -> str | None:
+        """Where it leads, None while that is not known; never waits."""
+
+    async def find(self) -> str:
+        """Where it leads; may ask the archive, and says `NotFound` where it leads nowhere."""
 
 
 class Directory(Protocol):
@@ -125,7 +130,10 @@ def directory_attributes(mtime_ns: int, valid: float = LONG) -> Attributes:
 
 
 def symlink_attributes(link: Symlink, mtime_ns: int) -> Attributes:
-    return Attributes(stat.S_IFLNK | 0o777, len(link.target.encode()), mtime_ns)
+    target = link.target
+    if target is None:
+        return Attributes(stat.S_IFLNK | 0o777, 0, mtime_ns, valid=0)
+    return Attributes(stat.S_IFLNK | 0o777, len(os.fsencode(target)), mtime_ns)
 
 
 # Told apart by what only one of them can do: isinstance() of a Protocol checks every member and

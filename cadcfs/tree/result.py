@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import trio
 
-from cadcfs.archive.queries import Question
+from cadcfs.archive.constraints import Question
 from cadcfs.archive.records import PREVIEWS, THIS, Artifact, Row
 from cadcfs.config import NameStyle
 from cadcfs.errors import NotFound
@@ -20,6 +20,10 @@ from cadcfs.tree.node import Child, Entries, Node
 
 VIEWS = ("previews", "auxiliary", "junk", "junk/previews", "junk/auxiliary")
 """Sub-directories of a result, as paths inside it; those without content are absent."""
+
+
+Asked = Callable[[], Awaitable[None]]
+"""Called when a directory without end was asked and had something."""
 
 
 class Views:
@@ -47,8 +51,13 @@ class Views:
 class ResultDirectory:
     """A question's directory, or one of its views."""
 
-    def __init__(self, catalogue: Catalogue, question: Question, key: str, view: str = "") -> None:
+    def __init__(
+        self, catalogue: Catalogue, question: Question, key: str, view: str = "",
+        asked: Asked | None = None, *, may_be_empty: bool = False,
+    ) -> None:  # fmt: skip
         self.key = key
+        self._asked = asked
+        self._may_be_empty = may_be_empty
         self._catalogue = catalogue
         self.question = question
         self._view = view
@@ -56,12 +65,16 @@ class ResultDirectory:
 
     async def confirm(self) -> None:
         rows = await self._catalogue.rows(self.question)
+        if self._may_be_empty:
+            return
         if not rows or (self._view and not (await self._sorted(rows)).has(self._view)):
             raise NotFound(f"{self.key}: the archive has nothing there")
 
     async def entries(self) -> Entries:
         rows = await self._catalogue.rows(self.question)
-        if not rows:
+        if rows and self._asked is not None:
+            await self._asked()
+        if not rows and not self._may_be_empty:
             raise NotFound(f"{self.key}: the archive has nothing there")
         views = await self._sorted(rows)
         children: dict[str, Node] = {

@@ -18,6 +18,9 @@ class OtherSpelling:
         self.key = key
         self.target = target
 
+    async def find(self) -> str:
+        return self.target
+
 
 class Spellings:
     """Listed names and their values, and which other spellings lead to exactly one of them."""

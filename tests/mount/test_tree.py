@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cadcfs.archive.queries import FACETS
+from cadcfs.archive.constraints import FACETS
 from cadcfs.tree.names import directory_name
 from tests.rig import Mount, Server
 
@@ -29,7 +29,7 @@ def targets(server: Server, collection: str) -> set[str]:
 
 
 def test_the_root(mount: Mount) -> None:
-    assert sorted(os.listdir(mount.path)) == ["README.txt", "collections"]
+    assert sorted(os.listdir(mount.path)) == ["README.txt", "collections", "name", "region"]
     assert "by-target" in (mount.path / "README.txt").read_text()
     assert not (mount.path / "collections").is_symlink()
 

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cadcfs.archive import queries
-from cadcfs.archive.queries import Constraint, Question
+from cadcfs.archive.constraints import FACETS, Constraint, Question, days_of
+from cadcfs.archive.pieces import Key, whole
 from cadcfs.archive.services import TAP, access_url, parse_registry
-from cadcfs.archive.tap import parse_csv
+from cadcfs.archive.votable import Answer, Field, parse_votable
 from cadcfs.errors import BadRequest, Incomplete, Unavailable
 
-TEXT_FACETS = sorted(set(queries.FACETS) - {"by-date", "by-level"})
+TEXT_FACETS = sorted(set(FACETS) - {"by-date", "by-level", "region"})
 
 
 def without_literals(adql: str) -> str:
@@ -53,7 +54,7 @@ def test_a_target_is_asked_with_the_index() -> None:
 
 @given(st.text(min_size=1))
 def test_days_and_levels_are_numbers_or_refused(value: str) -> None:
-    for facet in ("by-date", "by-level"):
+    for facet in ("by-date", "by-level", "region"):
         try:
             asked = queries.result(Question("C", (Constraint(facet, value),)))
         except BadRequest:
@@ -65,10 +66,10 @@ def test_days_and_levels_are_numbers_or_refused(value: str) -> None:
 def test_a_day_is_a_range_of_mjd() -> None:
     asked = queries.result(Question("C", (Constraint("by-date", "2019-01-07"),)))
     assert "p.time_bounds_lower >= 58490 AND p.time_bounds_lower < 58491" in asked
-    assert queries.days_of("2019-01-07..2019-01-09") == (58490, 58492)
+    assert days_of("2019-01-07..2019-01-09") == (58490, 58492)
     for wrong in ("2019-02-30", "2019-01-09..2019-01-07", "x", ""):
         with pytest.raises(BadRequest):
-            queries.days_of(wrong)
+            days_of(wrong)
 
 
 def test_constraints_in_any_order_are_one_question() -> None:
@@ -78,13 +79,90 @@ def test_constraints_in_any_order_are_one_question() -> None:
     assert "by-type" not in one.free_facets()
 
 
-def test_csv_rows_are_whole_or_an_error() -> None:
-    assert parse_csv(b'a,b\n1,"x,\ny"\n,\n', "u") == [["1", "x,\ny"], ["", ""]]
-    assert parse_csv(b"a\nx\n\ny\n", "u") == [["x"], [""], ["y"]]
-    assert parse_csv(b"a,b\n", "u") == []
-    for broken in (b"", b"a,b\n1\n", b"a,b\n1,2,3\n", b"a\n\xff\n"):
+HEAD = """<?xml version="1.0" encoding="UTF-8"?>
+<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE type="results">
+<INFO name="QUERY_STATUS" value="OK"/><TABLE><FIELD name="a" datatype="char" arraysize="*"/>
+<FIELD name="b" datatype="int"><VALUES null="-1"/></FIELD><DATA>"""
+TAIL = "</DATA></TABLE>{}</RESOURCE></VOTABLE>\n"
+
+
+def document(rows: str, after: str = "") -> bytes:
+    return f"{HEAD}<TABLEDATA>{rows}</TABLEDATA>{TAIL.format(after)}".encode()
+
+
+def test_rows_of_a_votable_are_text_and_null_is_empty() -> None:
+    found = parse_votable(
+        document(
+            "<TR><TD>x &amp; &lt;&#233;</TD><TD>1</TD></TR>\n<TR><TD /><TD>-1</TD></TR>"
+            "<TR><TD></TD><TD/></TR>"
+        ),
+        "u",
+    )
+    assert found.rows == [("x & <é", "1"), ("", ""), ("", "")]
+    assert [field.name for field in found.fields] == ["a", "b"]
+    assert not found.cut
+    assert parse_votable(document(""), "u").rows == []
+
+
+def test_a_votable_says_that_it_was_cut_or_that_the_query_failed() -> None:
+    row = "<TR><TD>x</TD><TD>1</TD></TR>"
+    overflow = '<INFO name="QUERY_STATUS" value="OVERFLOW"/>'
+    assert parse_votable(document(row, overflow), "u").cut
+    failed = '<INFO name="QUERY_STATUS" value="ERROR">out of memory</INFO>'
+    with pytest.raises(BadRequest, match="out of memory"):
+        parse_votable(document(row, failed), "u")
+
+
+def test_what_is_written_otherwise_is_read_all_the_same() -> None:
+    cdata = document("<TR><TD><![CDATA[<x>]]></TD><TD>1</TD></TR><TR><TD/><TD>-1</TD></TR>")
+    assert parse_votable(cdata, "u").rows == [("<x>", "1"), ("", "")]
+    from io import BytesIO
+
+    from astropy.io.votable import from_table
+    from astropy.table import MaskedColumn, Table
+
+    table = Table({"a": ["x", "é"], "b": MaskedColumn([7, 8], mask=[False, True])})
+    binary = BytesIO()
+    from_table(table).to_xml(binary, tabledata_format="binary2")
+    assert parse_votable(binary.getvalue(), "u").rows == [("x", "7"), ("é", "")]
+
+
+def test_what_is_not_whole_is_an_error() -> None:
+    whole_one = document("<TR><TD>x</TD><TD>1</TD></TR>")
+    for broken in (
+        b"", b"<html></html>", whole_one[:-20], whole_one[: len(whole_one) // 2],
+        document("<TR><TD>x</TD></TR>"), document("<TR><TD>x</TD><TD>1</TD><TD>2</TD></TR>"),
+        whole_one.replace(b"<RESOURCE", b"<RESOURCE <"), whole_one.replace(b">x<", b">\xff<"),
+    ):  # fmt: skip
         with pytest.raises(Incomplete):
-            parse_csv(broken, "u")
+            parse_votable(broken, "u")
+
+
+@given(
+    st.lists(st.tuples(st.text("abé", max_size=2), st.text("xy", max_size=2)), max_size=60),
+    st.integers(2, 9),
+)
+async def test_a_cut_answer_is_asked_in_pieces_until_it_is_whole(
+    pairs: list[tuple[str, str]], limit: int
+) -> None:
+    import sqlite3
+
+    with sqlite3.connect(":memory:") as database:
+        database.execute("CREATE TABLE t (a TEXT, b TEXT)")
+        database.executemany("INSERT INTO t VALUES (?, ?)", [(a or None, b) for a, b in pairs])
+
+        async def ask(piece: str) -> Answer:
+            where = f" WHERE {piece}" if piece else ""
+            rows = database.execute(f"SELECT coalesce(a, ''), b FROM t{where}").fetchall()
+            return Answer((Field("a"), Field("b")), rows[:limit], len(rows) > limit)
+
+        most = max((pairs.count(pair) for pair in pairs), default=0)
+        keys = [Key(0, "a"), Key(1, "b")]
+        if most > limit:
+            with pytest.raises(Incomplete):
+                await whole(ask, keys, "all")
+        else:
+            assert sorted(await whole(ask, keys, "all")) == sorted(pairs)
 
 
 def test_the_registry_passes_over_what_is_no_entry() -> None:

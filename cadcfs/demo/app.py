@@ -19,6 +19,8 @@ from cadcfs.demo.auth.tls import TlsDoor
 from cadcfs.demo.auth.tokens import LIFE, Signer
 from cadcfs.demo.data.files import FileService
 from cadcfs.demo.data.holdings import Holdings
+from cadcfs.demo.data.metadata import Metadata
+from cadcfs.demo.data.soda import Cutter, SodaService
 from cadcfs.demo.requestlog import RequestLog, RequestLogMiddleware
 from cadcfs.demo.tap.engine import Engine
 from cadcfs.demo.tap.sync import SyncEndpoint
@@ -26,6 +28,7 @@ from cadcfs.demo.tap.tables import TablesEndpoint
 
 _QUERIES_AT_ONCE = 8
 _LOOKUPS_AT_ONCE = 16
+_CUTOUTS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,15 @@ class Keys:
 def make_app(archive: Archive, log: RequestLog, keys: Keys) -> Starlette:
     """Put the services together over one archive, so that they cannot disagree (blocking)."""
     engine = Engine.over(archive.database)
-    files = FileService(Holdings(archive), trio.CapacityLimiter(_LOOKUPS_AT_ONCE))
+    holdings, lookups = Holdings(archive), trio.CapacityLimiter(_LOOKUPS_AT_ONCE)
+    cutter = Cutter(Metadata(archive), holdings)
     return Starlette(
         routes=[
             *registry.routes(),
             *SyncEndpoint(engine, trio.CapacityLimiter(_QUERIES_AT_ONCE)).routes(),
             *TablesEndpoint(engine.catalogue).routes(),
-            *files.routes(),
+            *FileService(holdings, lookups).routes(),
+            *SodaService(cutter, trio.CapacityLimiter(_CUTOUTS_AT_ONCE)).routes(),
             *Login(keys.signer).routes(),
             *ProxyEndpoint(keys.certificates).routes(),
             *log.routes(),

@@ -65,7 +65,15 @@ SERVICES = (
             Capability("ivo://ivoa.net/std/TAP", "/argus", "base", EVERYBODY, "1.1"),
         ),
     ),
-    Service("ivo://cadc.nrc.ca/caom2ops", "/caom2ops"),
+    Service(
+        "ivo://cadc.nrc.ca/caom2ops",
+        "/caom2ops",
+        (
+            Capability(
+                "ivo://ivoa.net/std/SODA#sync-1.0", "/caom2ops/sync", "full", EVERYBODY, "1.0"
+            ),
+        ),
+    ),
     Service(
         "ivo://cadc.nrc.ca/global/raven",
         "/raven",
@@ -95,6 +103,11 @@ SERVICES = (
                 "ivo://ivoa.net/std/CDP#proxy-1.0", "/cred/priv", "base", (BY_BASIC, *LOGGED_IN)
             ),
         ),
+    ),
+    Service(
+        "ivo://cadc.nrc.ca/uvic/minoc",
+        "/uvic/minoc",
+        (Capability(_FILES, "/uvic/minoc/files", "base", EVERYBODY),),
     ),
 )
 

@@ -72,6 +72,7 @@ _KINDS = (
     ("/argus/", "tap"),
     ("/raven/", "locate"),
     ("/minoc/", "bytes"),
+    ("/uvic/minoc/", "bytes"),
     ("/caom2ops/datalink", "datalink"),
     ("/caom2ops/", "cutout"),
     ("/ac/", "login"),

@@ -25,6 +25,7 @@ async def test_every_service_describes_itself(client: httpx.AsyncClient, served:
         "ivo://cadc.nrc.ca/cadc/minoc",
         "ivo://cadc.nrc.ca/gms",
         "ivo://cadc.nrc.ca/cred",
+        "ivo://cadc.nrc.ca/uvic/minoc",
     }
     for address in known.values():
         root = ET.fromstring((await client.get(address)).content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import uuid
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,15 +16,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cadcfs.demo.archive import Archive
+from cadcfs.demo.auth.access import file_condition, now_text
+from cadcfs.demo.auth.caller import Caller
 
 # A path without a slash is legal: `noao:tu636792.fits.fz` is known, though it is not stored.
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^/\s\\\x00-\x1f](?:[^\\\x00-\x1f]*[^/\\\x00-\x1f])?")
 
-# contentRelease overrides what the plane says (CAOM 2.4, Artifact).
-_RELEASES = """
-    SELECT coalesce(a.contentRelease,
-                    CASE a.releaseType WHEN 'meta' THEN p.metaRelease ELSE p.dataRelease END)
-    FROM Artifact a JOIN Plane p ON a.planeID = p.planeID WHERE a.uri = ?
+_READABLE = """
+    SELECT 1 FROM Artifact a JOIN Plane p ON a.planeID = p.planeID WHERE a.uri = ? AND {}
 """
 
 
@@ -39,9 +39,19 @@ class Holding:
     md5: str | None
     modified: datetime
 
-    def headers(self) -> dict[str, str]:
+    @property
+    def name(self) -> str:
+        """What follows the last slash of the URI."""
+        return (self.uri if "/" in self.uri else self.uri.partition(":")[2]).rpartition("/")[2]
+
+    @property
+    def number(self) -> str:
+        """A UUID that changes when the file is replaced (x-artifact-id)."""
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.uri} {self.md5} {self.modified}"))
+
+    def headers(self, name: str | None = None) -> dict[str, str]:
         """Return the headers of every answer about this file; there is no ETag, as at CADC."""
-        name = self.uri.rpartition("/")[2]
+        name = name or self.name
         headers = {
             "Content-Length": str(self.length),
             "Last-Modified": format_datetime(self.modified, usegmt=True),
@@ -84,12 +94,11 @@ class Holdings:
         path = self._archive.path_of(uri)
         return Holding(uri, path, int(length), content_type, encoding, digest, moment)
 
-    def is_public(self, uri: str) -> bool:
-        """Say whether anybody may read a file: any plane that holds it suffices (blocking)."""
-        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}.000"
+    def may_read(self, uri: str, caller: Caller) -> bool:
+        """Say whether a caller may read a file: any plane that holds it suffices (blocking)."""
+        query = _READABLE.format(file_condition(caller, now_text()))
         with _open(self._archive.database) as database:
-            releases = [release for (release,) in database.execute(_RELEASES, (uri,))]
-        return not releases or any(release and release <= now for release in releases)
+            return database.execute(query, (uri,)).fetchone() is not None
 
 
 @contextmanager

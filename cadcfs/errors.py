@@ -4,6 +4,9 @@ CadcfsError
  ├─ NotFound          the archive, complete listing in hand, has no such thing
  ├─ Forbidden         not public, or not for this identity
  ├─ BadRequest        the archive refused the question itself
+ ├─ Exists            the name is taken
+ ├─ NotEmpty          a directory with something in it
+ ├─ ReadOnly          it cannot be changed, or not any more
  ├─ Incomplete        an answer that is not whole; nothing of it may be shown
  │   └─ Pending       ... because it needs longer; it goes on behind
  ├─ Unavailable       no answer: busy, broken or unreachable, after retries
@@ -31,6 +34,18 @@ class Forbidden(CadcfsError):
 
 class BadRequest(CadcfsError):
     """The archive refused the question itself (malformed ADQL, region or name)."""
+
+
+class Exists(CadcfsError):
+    """The name is taken, or kept for the archive's own."""
+
+
+class NotEmpty(CadcfsError):
+    """A directory that has something in it is not removed."""
+
+
+class ReadOnly(CadcfsError):
+    """What the archive holds cannot be changed, nor a query that has been run."""
 
 
 class Incomplete(CadcfsError):

@@ -23,7 +23,7 @@ from cadcfs.kernel.errnos import answers_errno
 from cadcfs.kernel.handles import HandleTable
 from cadcfs.kernel.inodes import InodeTable
 from cadcfs.kernel.interrupts import Interrupts
-from cadcfs.kernel.refusals import ReadOnly
+from cadcfs.kernel.writing import WRITES, Writable
 from cadcfs.tree.node import (
     LONG,
     Attributes,
@@ -35,14 +35,18 @@ from cadcfs.tree.node import (
     is_directory,
     is_file,
     is_symlink,
+    is_writable_directory,
+    is_writable_file,
+    patience,
     symlink_attributes,
+    writable_directory_attributes,
 )
 
 LAST_RESORT = 150.0
 """Seconds after which a call ends whatever it waits for; the layers below end much earlier."""
 
 
-class Operations(ReadOnly):
+class Operations(Writable):
     """Answers the kernel from the tree."""
 
     enable_writeback_cache = False
@@ -82,7 +86,7 @@ class Operations(ReadOnly):
         with self.interrupts.waiting(ctx.pid, LAST_RESORT):
             if is_directory(node):
                 await node.confirm()
-                return self._entry(inode, directory_attributes(self._started_ns), LONG)
+                return self._entry(inode, self._directory_attributes(node), LONG)
             if is_symlink(node):
                 await node.find()
             if not is_file(node):
@@ -115,7 +119,7 @@ class Operations(ReadOnly):
             return bool(shown)
         name, node = entries.names[index - 2], entries.nodes[index - 2]
         number = self.inodes.number(node)
-        reply = self._entry(number, self._attributes_now(node), LONG)
+        reply = self._entry(number, self._attributes_now(node), entries.valid)
         if not pyfuse3.readdir_reply(token, os.fsencode(name), reply, index + 1):
             return False
         self.inodes.remember(number, node)
@@ -136,16 +140,16 @@ class Operations(ReadOnly):
     @answers_errno
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
         node = self.inodes.node(inode)
-        if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
-            raise FUSEError(errno.EROFS)
+        if flags & WRITES:
+            return await self.open_to_write(node, flags, ctx.pid)
         if not is_file(node):
             raise FUSEError(errno.EISDIR)
-        with self.interrupts.waiting(ctx.pid, LAST_RESORT):
+        with self.interrupts.waiting(ctx.pid, patience(node, LAST_RESORT)):
             opened = await node.open()
         return FileInfo(
             fh=FileHandleT(self.files.add((opened, ctx.pid))),
             direct_io=node.is_control,
-            keep_cache=not node.is_control,
+            keep_cache=not node.is_control and not is_writable_file(node),
         )
 
     @answers_errno
@@ -163,17 +167,10 @@ class Operations(ReadOnly):
         await opened.aclose()
 
     @answers_errno
-    async def flush(self, fh: FileHandleT) -> None:
-        return
-
-    @answers_errno
-    async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
-        return
-
-    @answers_errno
     async def access(self, inode: InodeT, mode: int, ctx: RequestContext) -> bool:
         # default_permissions: the kernel has checked the modes before it asks.
-        return not mode & os.W_OK
+        node = self.inodes.node(inode)
+        return is_writable_directory(node) or is_writable_file(node) or not mode & os.W_OK
 
     @answers_errno
     async def statfs(self, ctx: RequestContext) -> pyfuse3.StatvfsData:
@@ -186,6 +183,11 @@ class Operations(ReadOnly):
         reply.f_namemax = 255
         return reply
 
+    async def described(self, inode: int, node: Node) -> EntryAttributes:
+        if is_file(node) and node.attributes_now() is None:
+            return self._entry(inode, await node.attributes(), 0)
+        return self._entry(inode, self._attributes_now(node), 0)
+
     def _directory(self, inode: int) -> Directory:
         node = self.inodes.node(inode)
         if not is_directory(node):
@@ -197,7 +199,12 @@ class Operations(ReadOnly):
             return symlink_attributes(node, self._started_ns)
         if is_file(node):
             return node.attributes_now() or self._unmade()
-        return directory_attributes(self._started_ns, LONG if certain else 0)
+        return self._directory_attributes(node, LONG if certain else 0)
+
+    def _directory_attributes(self, node: Node, valid: float = LONG) -> Attributes:
+        if is_writable_directory(node):
+            return writable_directory_attributes(node)
+        return directory_attributes(self._started_ns, valid)
 
     def _unmade(self) -> Attributes:
         """A file whose size is not known yet; nothing of it may be kept."""

@@ -95,6 +95,48 @@ class Directory(Protocol):
         """What *name* is, from what is known; never waits for the network."""
 
 
+class Written(Opened, Protocol):
+    """A file that is open for writing, and for reading as well."""
+
+    async def write(self, offset: int, data: bytes) -> int:
+        """Take *data*; returns how many bytes of it."""
+
+    async def flush(self) -> None:
+        """One of its descriptors was closed; what was written meanwhile counts from now on."""
+
+    async def sync(self) -> None:
+        """Return when what was written would survive a power cut."""
+
+
+class WritableFile(File, Protocol):
+    """A file of a job, which takes what is written."""
+
+    async def open_to_write(self, *, truncate: bool) -> Written:
+        """`ReadOnly` where it cannot be written any more."""
+
+    async def truncate(self, size: int) -> None: ...
+
+
+class WritableDirectory(Directory, Protocol):
+    """A directory that files are made in, by hand. Nothing here waits for the network."""
+
+    @property
+    def changed_ns(self) -> int:
+        """When something was made or removed in it, in nanoseconds since 1970."""
+
+    async def make_directory(self, name: str) -> Directory: ...
+
+    async def create(self, name: str) -> tuple[WritableFile, Written]:
+        """A new file under *name*, open; `Exists` if there is one."""
+
+    async def remove(self, name: str) -> None: ...
+
+    async def remove_directory(self, name: str) -> None: ...
+
+    async def move(self, name: str, target: Directory, new: str, *, replace: bool) -> None:
+        """Give *name* the name *new* in *target*, in the place of what is there if *replace*."""
+
+
 Node: TypeAlias = File | Symlink | Directory
 
 
@@ -107,16 +149,20 @@ class Child:
 
 
 class Entries:
-    """A directory's content at one moment: names in order, and their nodes."""
+    """A directory's content at one moment: names in order, and their nodes.
 
-    def __init__(self, names: Sequence[str], nodes: Sequence[Node]) -> None:
+    *valid* is how many seconds the kernel may believe that the names are still there.
+    """
+
+    def __init__(self, names: Sequence[str], nodes: Sequence[Node], valid: float = LONG) -> None:
         self.names = names
         self.nodes = nodes
+        self.valid = valid
 
     @classmethod
-    def of(cls, children: dict[str, Node]) -> Entries:
+    def of(cls, children: dict[str, Node], valid: float = LONG) -> Entries:
         names = sorted(children)
-        return cls(names, [children[name] for name in names])
+        return cls(names, [children[name] for name in names], valid)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -127,6 +173,10 @@ class Entries:
 
 def directory_attributes(mtime_ns: int, valid: float = LONG) -> Attributes:
     return Attributes(stat.S_IFDIR | 0o555, 0, mtime_ns, valid)
+
+
+def writable_directory_attributes(directory: WritableDirectory) -> Attributes:
+    return Attributes(stat.S_IFDIR | 0o755, 0, directory.changed_ns, valid=0)
 
 
 def symlink_attributes(link: Symlink, mtime_ns: int) -> Attributes:
@@ -148,3 +198,17 @@ def is_file(node: Node) -> TypeGuard[File]:
 
 def is_symlink(node: Node) -> TypeGuard[Symlink]:
     return hasattr(node, "target")
+
+
+def is_writable_directory(node: Node) -> TypeGuard[WritableDirectory]:
+    return hasattr(node, "make_directory")
+
+
+def is_writable_file(node: Node) -> TypeGuard[WritableFile]:
+    return hasattr(node, "open_to_write")
+
+
+def patience(node: File, usual: float) -> float:
+    """Seconds that opening *node* may take; a file may have its own."""
+    found: float = getattr(node, "patience", usual)
+    return found

@@ -13,7 +13,7 @@ import trio
 
 from cadcfs.archive.services import Services
 from cadcfs.archive.votable import MEDIA_TYPES, Answer, parse_votable
-from cadcfs.errors import BadRequest, CadcfsError, Incomplete
+from cadcfs.errors import CadcfsError, Incomplete
 from cadcfs.network.client import Client
 
 log = logging.getLogger(__name__)
@@ -43,23 +43,26 @@ class Tap:
         try:
             reply = await self._client.post(url, form, seconds=seconds)
         except CadcfsError as exc:
-            raise _with_reason(exc) from exc
+            raise refusal_in(exc) from exc
         if reply.media_type not in MEDIA_TYPES:
             raise Incomplete(f"{reply.url}: answered {reply.media_type or 'nothing'}, no VOTable")
         return await trio.to_thread.run_sync(parse_votable, reply.body, reply.url)
 
 
-def _with_reason(exc: CadcfsError) -> CadcfsError:
-    """The service's own words out of an error VOTable (DALI 1.1, 4.4.2), if it is one."""
-    text = str(exc)
-    start, end = text.find("<?xml"), text.rfind(">")
-    if not isinstance(exc, BadRequest) or start < 0:
-        return exc
+def refusal_in(exc: CadcfsError) -> CadcfsError:
+    """The same error with the service's own words, where it came with an error VOTable."""
+    words = told(str(exc))
+    return exc if words is None else type(exc)(f"the archive refused the query: {words}")
+
+
+def told(text: str) -> str | None:
+    """What an error VOTable in *text* says (DALI 1.1, 4.4.2); None where there is none."""
+    start, end = text.find("<"), text.rfind(">")
     try:
-        root = ElementTree.fromstring(text[start : end + 1])  # noqa: S314
+        root = ElementTree.fromstring(text[start : end + 1]) if start >= 0 else None  # noqa: S314
     except ElementTree.ParseError:
-        return exc
-    for info in root.iter():
+        return None
+    for info in () if root is None else root.iter():
         if info.tag.endswith("INFO") and info.get("name") == "QUERY_STATUS":
-            return BadRequest(f"the archive refused the query: {(info.text or '').strip()}")
-    return exc
+            return (info.text or "").strip()
+    return None

@@ -16,8 +16,8 @@ from urllib.parse import urljoin
 from xml.etree import ElementTree
 
 from cadcfs.archive.services import Services
-from cadcfs.archive.tap import refusal_in
-from cadcfs.errors import BadRequest, CadcfsError, Incomplete, NotFound
+from cadcfs.archive.tap import refusal_in, told
+from cadcfs.errors import CadcfsError, Incomplete, NotFound
 from cadcfs.network.client import Client
 
 log = logging.getLogger(__name__)
@@ -104,9 +104,7 @@ class Uws:
         answer = await self._client.get(url, seconds=wait + max(GRACE, self._seconds))
         return parse_job(answer.body, answer.url)
 
-    async def result(
-        self, remote: RemoteJob
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    async def result(self, remote: RemoteJob) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The pieces of the result: what TAP calls `result`, wherever the service keeps it."""
         base = await self._url(remote.job_id)
         href = urljoin(f"{base}/", remote.results.get("result", ""))
@@ -122,9 +120,7 @@ class Uws:
             log.info("no error document: %s", exc)
             return remote.error or "the archive does not say why"
         text = answer.body.decode("utf-8", "replace").strip()
-        told = refusal_in(BadRequest(text))
-        words = str(told).removeprefix("the archive refused the query: ")
-        return words or remote.error or "the archive does not say why"
+        return told(text) or text or remote.error or "the archive does not say why"
 
     async def _tell(self, job_id: str, phase: str) -> None:
         url = f"{await self._url(job_id)}/phase"
@@ -150,9 +146,7 @@ def parse_job(body: bytes, url: str) -> RemoteJob:
         job_id=job_id,
         phase=phase.upper(),
         error=next((_text(e) for e in root.iter() if _tag(e) == "message"), ""),
-        results={
-            e.get("id", ""): e.get(_HREF, "") for e in root.iter() if _tag(e) == "result"
-        },
+        results={e.get("id", ""): e.get(_HREF, "") for e in root.iter() if _tag(e) == "result"},
         parameters={
             (e.get("id") or "").upper(): _text(e) for e in root.iter() if _tag(e) == "parameter"
         },

@@ -149,7 +149,8 @@ class Registry:
                 " wish = CASE WHEN phase = 'PENDING' AND archive_id IS NULL THEN NULL"
                 " ELSE 'ABORT' END,"
                 " phase = CASE WHEN phase = 'PENDING' AND archive_id IS NULL THEN 'ABORTED'"
-                f" ELSE phase END WHERE key = ? AND wish IS NOT 'DELETE' AND phase NOT IN ({_ENDED})",
+                " ELSE phase END"
+                f" WHERE key = ? AND wish IS NOT 'DELETE' AND phase NOT IN ({_ENDED})",
                 (time.time(), key),
             ).rowcount
         job = self.get(key)

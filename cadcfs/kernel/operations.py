@@ -134,7 +134,7 @@ class Operations(Writable):
         node = self.inodes.node(inode)
         if not is_symlink(node):
             raise FUSEError(errno.EINVAL)
-        with trio.fail_after(LAST_RESORT):
+        with self.interrupts.waiting(ctx.pid, LAST_RESORT):
             return os.fsencode(await node.find())
 
     @answers_errno

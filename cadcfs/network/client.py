@@ -194,6 +194,6 @@ def _refusal(response: httpx.Response) -> CadcfsError:
     return BadRequest(words)
 
 
-def _excerpt(text: str, length: int = 500) -> str:
+def _excerpt(text: str, length: int = 4000) -> str:
     line = " ".join(text.split())
     return line if len(line) <= length else line[:length] + " ..."

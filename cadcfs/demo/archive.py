@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-BUILD_VERSION = 2
+BUILD_VERSION = 3
 """Raised whenever a build would give other bytes."""
 
 
@@ -27,7 +27,7 @@ class Archive:
 
     @property
     def database(self) -> Path:
-        """SQLite file with the tables Observation, Plane, Artifact and EnumField."""
+        """SQLite file with every table of `schema.TABLES`, under its name without the schema."""
         return self.root / "caom2.sqlite"
 
     @property

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+from cadcfs.demo.build.derived import fill_derived
 from cadcfs.demo.build.records import MODIFIED, PUBLIC, Exposure, Item, Product, Values
-from cadcfs.demo.schema import Column, columns_of
+from cadcfs.demo.schema import TABLES, Column, columns_of
 
 _INDEXES = (
     "CREATE INDEX obs_id ON Observation (obsID)",
@@ -19,29 +20,35 @@ _INDEXES = (
     "CREATE INDEX obs_target ON Observation (lower(target_name))",
     "CREATE INDEX plane_obs ON Plane (obsID)",
     "CREATE INDEX plane_id ON Plane (planeID)",
+    "CREATE INDEX plane_publisher ON Plane (publisherID)",
+    "CREATE INDEX plane_uri ON Plane (planeURI)",
     "CREATE INDEX artifact_plane ON Artifact (planeID)",
+    "CREATE INDEX artifact_id ON Artifact (artifactID)",
     "CREATE INDEX artifact_uri ON Artifact (uri)",
+    "CREATE INDEX part_artifact ON Part (artifactID)",
+    "CREATE INDEX part_id ON Part (partID)",
+    "CREATE INDEX chunk_part ON Chunk (partID)",
 )
 
-_COUNTS = {"num_tuples": "count(*)", "max_time_bounds_cval1": "max(p.time_bounds_lower)"}
+_FILLED = ("Observation", "Plane", "Artifact", "Part", "Chunk")
 
 
 def write_database(path: Path, exposures: Iterable[Exposure]) -> None:
     """Write all tables of the archive."""
-    rows: dict[str, list[tuple[object, ...]]] = {"Observation": [], "Plane": [], "Artifact": []}
+    rows: dict[str, list[tuple[object, ...]]] = {table: [] for table in _FILLED}
     for exposure in exposures:
         for table, values in _records(exposure):
             rows[table].append(_row(table, values))
     with closing(sqlite3.connect(path)) as database, database:
-        for table in (*rows, "EnumField"):
-            columns = ", ".join(f"{c.name} {_type(c)}" for c in columns_of(f"caom2.{table}"))
-            database.execute(f"CREATE TABLE {table} ({columns})")
+        for name in TABLES:
+            columns = ", ".join(f"{c.name} {_type(c)}" for c in columns_of(name))
+            database.execute(f"CREATE TABLE {name.partition('.')[2]} ({columns})")
         for table, records in rows.items():
             marks = ", ".join("?" * len(columns_of(f"caom2.{table}")))
             database.executemany(f"INSERT INTO {table} VALUES ({marks})", records)
         for index in _INDEXES:
             database.execute(index)
-        database.execute(_aggregation())
+        fill_derived(database)
         database.execute("ANALYZE")
 
 
@@ -135,20 +142,3 @@ def _stamped(name: str, values: Values) -> Values:
 
 def _id(uri: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, uri))
-
-
-def _aggregation() -> str:
-    """The statement that fills EnumField: how many planes share each combination of values."""
-    of_observation = {column.name for column in columns_of("caom2.Observation")}
-    names = [column.name for column in columns_of("caom2.EnumField")]
-    keys = {
-        name: f"o.{name}" if name in of_observation else f"p.{name}"
-        for name in names
-        if name not in _COUNTS
-    }
-    selected = ", ".join(_COUNTS.get(name) or keys[name] for name in names)
-    grouped = ", ".join(keys.values())
-    return (
-        f"INSERT INTO EnumField SELECT {selected} FROM Observation o"
-        f" JOIN Plane p ON p.obsID = o.obsID GROUP BY {grouped} ORDER BY {grouped}"
-    )

@@ -22,11 +22,8 @@ from cadcfs.demo.data.holdings import Holdings
 from cadcfs.demo.data.metadata import Metadata
 from cadcfs.demo.data.soda import Cutter, SodaService
 from cadcfs.demo.requestlog import RequestLog, RequestLogMiddleware
-from cadcfs.demo.tap.engine import Engine
-from cadcfs.demo.tap.sync import SyncEndpoint
-from cadcfs.demo.tap.tables import TablesEndpoint
+from cadcfs.demo.tap.service import TapService
 
-_QUERIES_AT_ONCE = 8
 _LOOKUPS_AT_ONCE = 16
 _CUTOUTS_AT_ONCE = 4
 
@@ -48,16 +45,14 @@ class Keys:
         )
 
 
-def make_app(archive: Archive, log: RequestLog, keys: Keys) -> Starlette:
+def make_app(archive: Archive, tap: TapService, log: RequestLog, keys: Keys) -> Starlette:
     """Put the services together over one archive, so that they cannot disagree (blocking)."""
-    engine = Engine.over(archive.database)
     holdings, lookups = Holdings(archive), trio.CapacityLimiter(_LOOKUPS_AT_ONCE)
     cutter = Cutter(Metadata(archive), holdings)
     return Starlette(
         routes=[
             *registry.routes(),
-            *SyncEndpoint(engine, trio.CapacityLimiter(_QUERIES_AT_ONCE)).routes(),
-            *TablesEndpoint(engine.catalogue).routes(),
+            *tap.routes(),
             *FileService(holdings, lookups).routes(),
             *SodaService(cutter, trio.CapacityLimiter(_CUTOUTS_AT_ONCE)).routes(),
             *Login(keys.signer).routes(),

@@ -17,6 +17,7 @@ from cadcfs.demo.auth.certificates import Certificates
 from cadcfs.demo.auth.tokens import LIFE
 from cadcfs.demo.registry import REGISTRY_PATH
 from cadcfs.demo.requestlog import RequestLog
+from cadcfs.demo.tap.service import TapService
 
 if TYPE_CHECKING:
     from cadcfs.demo.archive import Archive
@@ -49,10 +50,12 @@ async def serve(
     """Serve an archive until cancelled; `nursery.start` returns once it answers."""
     log = RequestLog(log_path)
     keys = await trio.to_thread.run_sync(partial(Keys.of, archive, life=token_life))
-    app = await trio.to_thread.run_sync(make_app, archive, log, keys)
+    tap = await trio.to_thread.run_sync(TapService.over, archive.database, archive.root.parent)
+    app = await trio.to_thread.run_sync(make_app, archive, tap, log, keys)
     context = await trio.to_thread.run_sync(keys.certificates.server_context)
     try:
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(tap.run)
             binds = await nursery.start(hypercorn_serve, app, _configuration(host, port))
             base = str(binds[0]).rstrip("/")
             inside = (host, int(base.rpartition(":")[2]))

@@ -58,10 +58,10 @@ async def test_a_cut_votable_says_so(client: httpx.AsyncClient) -> None:
         (OBSERVATIONS, {"RESPONSEFORMAT": "fits"}, "unknown format: fits"),
         (OBSERVATIONS, {"MAXREC": "-1"}, "Invalid MAXREC: -1"),
         (OBSERVATIONS, {"LANG": "PQL"}, "unknown LANG: PQL"),
-        (OBSERVATIONS, {"LANG": ""}, "missing LANG"),
+        (OBSERVATIONS, {"LANG": ""}, "missing required parameter: LANG"),
         ("select obsID from caom2.Plane p join caom2.Observation o on p.obsID=o.obsID", {},
          "ambiguous"),
-        ("", {}, "missing QUERY"),
+        ("", {}, "missing required parameter: QUERY"),
     ],
 )  # fmt: skip
 async def test_a_bad_request_is_a_400_with_a_votable(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column as a VOTable FIELD describes it (VOTable 1.4, section 4.1)."""
+    """A column as a VOTable FIELD describes it (VOTable 1.4, 4.1), and TAP_SCHEMA's flags."""
 
     name: str
     datatype: str
@@ -17,6 +17,20 @@ class Field:
     unit: str = ""
     ucd: str = ""
     utype: str = ""
+    description: str = ""
+    id: str = ""
+    flags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A way to join two tables (TAP 1.1, section 4.4)."""
+
+    id: str
+    source: str
+    target: str
+    from_column: str
+    target_column: str
     description: str = ""
 
 
@@ -30,9 +44,14 @@ class Table:
     description: str = ""
 
     @property
+    def full_name(self) -> str:
+        """The name by which queries call the table."""
+        return f"{self.schema}.{self.name}"
+
+    @property
     def view(self) -> str:
         """The name of the temporary view through which queries see this table."""
-        return f"{self.schema}.{self.name}".lower()
+        return self.full_name.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +59,7 @@ class Catalogue:
     """All tables of the service."""
 
     tables: tuple[Table, ...]
+    keys: tuple[Key, ...] = ()
     _by_name: dict[str, Table] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -54,3 +74,7 @@ class Catalogue:
     def schemas(self) -> Iterable[str]:
         """Return the schemas' names, each once, in order."""
         return dict.fromkeys(table.schema for table in self.tables)
+
+    def with_tables(self, more: Iterable[Table]) -> Catalogue:
+        """Return this catalogue and some tables more, such as uploaded ones."""
+        return Catalogue((*self.tables, *more), self.keys)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,35 @@ from cadcfs.demo.adql.catalogue import Catalogue, Field, Table
 from cadcfs.demo.adql.functions import install
 from cadcfs.demo.adql.gate import translate
 from cadcfs.demo.adql.scope import AdqlError
-from cadcfs.demo.tap.schema_tables import catalogue_of, image_of
+from cadcfs.demo.auth.access import now_text, row_condition
+from cadcfs.demo.auth.caller import ANONYMOUS, Caller
+from cadcfs.demo.tap.schema_tables import catalogue, image_of
+from cadcfs.demo.tap.uploads import Uploads
 
 Row = Sequence[Any]
 
-_FILTERED = frozenset({"Observation", "Plane"})
+_FILTERED = frozenset({"Observation", "Plane", "Chunk", "ObsCore", "SIAv1"})
+# Addresses are stored without their host, which is the one that the client itself uses.
+_ADDRESSES = frozenset({"access_url", "accessURL"})
 # Virtual-machine steps between two looks at the clock: about a millisecond.
 _STEPS = 20_000
 _CACHE_KIB = 16_384
+# All queries together may hold so much; one that sorts a cross product is cut here.
+_HEAP_BYTES = 1 << 30
 _MISUSE = re.compile(r"ambiguous column|no such|misuse of|wrong number|HAVING|ORDER BY|GROUP BY")
 
 
 class QueryFailedError(Exception):
     """The service could not finish a query that was in order: out of time, or broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Under which circumstances a query runs: who asks, by which address, with which tables."""
+
+    caller: Caller = ANONYMOUS
+    base_url: str = ""
+    uploads: Uploads | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,45 +64,75 @@ class Engine:
     @classmethod
     def over(cls, database: Path, *, seconds: float = 600.0) -> Engine:
         """Prepare to answer queries over the archive's database."""
-        catalogue = catalogue_of(database)
-        return cls(database.absolute(), catalogue, image_of(catalogue), seconds)
+        known = catalogue()
+        return cls(database.absolute(), known, image_of(known), seconds)
 
-    def start(self, adql: str, control: Control, *, now: datetime | None = None) -> Answer:
-        """Check and begin a query (blocking); raise AdqlError or QueryFailedError."""
-        query = translate(adql, self.catalogue)
-        moment = f"{(now or datetime.now(UTC)):%Y-%m-%dT%H:%M:%S}.000"
-        connection = self._connect(query.tables, moment)
+    def start(
+        self,
+        adql: str,
+        control: Control,
+        setting: Setting | None = None,
+        *,
+        empty: bool = False,
+        now: datetime | None = None,
+    ) -> Answer:
+        """Check and begin a query (blocking); raise AdqlError or QueryFailedError.
+
+        An `empty` answer has its fields and no row, and costs nothing.
+        """
+        setting = setting or Setting()
+        known = self.catalogue
+        if setting.uploads is not None:
+            known = known.with_tables(setting.uploads.tables)
+        query = translate(adql, known)
+        moment = now_text(now)
+        connection = self._connect(query.tables, moment, setting)
         try:
-            connection.set_progress_handler(partial(control.must_end, self.seconds), _STEPS)
-            cursor = connection.execute(query.sql)
-            fields = _matching(query.fields, cursor)
-            return Answer(fields, connection, cursor)
-        except sqlite3.Error as trouble:
+            connection.set_progress_handler(control.must_end, _STEPS)
+            cursor = connection.execute(f"EXPLAIN {query.sql}" if empty else query.sql)
+            if empty:
+                cursor.close()
+                return Answer(query.fields, connection, connection.cursor())
+            return Answer(_matching(query.fields, cursor), connection, cursor)
+        except (sqlite3.Error, MemoryError) as trouble:
             connection.close()
             raise translated(trouble) from trouble
 
-    def _connect(self, tables: Sequence[Table], now: str) -> sqlite3.Connection:
+    def _connect(self, tables: Sequence[Table], now: str, setting: Setting) -> sqlite3.Connection:
         address = f"{self.database.as_uri()}?mode=ro&immutable=1"
         # The worker threads take turns with one connection; never two at a time.
         connection = sqlite3.connect(address, uri=True, check_same_thread=False)
         connection.execute("PRAGMA case_sensitive_like = ON")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute("PRAGMA temp_store = MEMORY")
-        install(connection, now, partial(is_downloadable, self.database, now))
-        if any(table.schema == "tap_schema" for table in tables):
-            connection.execute("ATTACH ':memory:' AS tap_schema")
-            connection.deserialize(self.tap_schema, name="tap_schema")
+        connection.execute(f"PRAGMA hard_heap_limit = {_HEAP_BYTES}")
+        install(connection, now, partial(is_downloadable, self.database, now, setting.caller))
+        images = {"tap_schema": self.tap_schema}
+        if setting.uploads is not None:
+            images["tap_upload"] = setting.uploads.image
+        for schema in images.keys() & {table.schema for table in tables}:
+            connection.execute(f"ATTACH ':memory:' AS {schema}")
+            connection.deserialize(images[schema], name=schema)
         for table in tables:
-            connection.execute(_view(table, now))
+            connection.execute(_view(table, now, setting))
         connection.commit()
         connection.set_authorizer(_authorize)
         return connection
 
 
-def _view(table: Table, now: str) -> str:
-    store = "tap_schema" if table.schema == "tap_schema" else "main"
-    columns = ", ".join(f'"{field.name}"' for field in table.fields)
-    public = f" WHERE metaRelease <= '{now}'" if table.name in _FILTERED else ""
+def _view(table: Table, now: str, setting: Setting) -> str:
+    own = table.schema in ("tap_schema", "tap_upload")
+    store = table.schema if own else "main"
+    host = setting.base_url.replace("'", "''")
+    columns = ", ".join(
+        f'\'{host}\' || "{field.name}" AS "{field.name}"'
+        if field.name in _ADDRESSES and not own
+        else f'"{field.name}"'
+        for field in table.fields
+    )
+    public = ""
+    if table.name in _FILTERED and not own:
+        public = f" WHERE {row_condition(setting.caller, now)}"
     return (
         f'CREATE TEMP VIEW "{table.view}" AS SELECT {columns} FROM {store}."{table.name}"{public}'
     )
@@ -102,14 +148,15 @@ def _authorize(
     return sqlite3.SQLITE_DENY
 
 
-def is_downloadable(database: Path, now: str, plane: str) -> bool:
-    """Say whether a plane's data are public; the plane by its publisherID or its URI."""
+def is_downloadable(database: Path, now: str, caller: Caller, plane: str) -> bool:
+    """Say whether a caller may read a plane's data; the plane by its publisherID or its URI."""
     column = "publisherID" if plane.startswith("ivo:") else "planeURI"
+    condition = row_condition(caller, now, "dataRelease", "dataReadGroups")
     # A connection of its own: SQLite forbids a function to use the one it is called from.
     connection = sqlite3.connect(f"{database.as_uri()}?mode=ro&immutable=1", uri=True)
     try:
         found = connection.execute(
-            f"SELECT 1 FROM Plane WHERE {column} = ? AND dataRelease <= ?", (plane, now)
+            f"SELECT 1 FROM Plane WHERE {column} = ? AND {condition}", (plane,)
         ).fetchone()
     finally:
         connection.close()
@@ -125,11 +172,13 @@ def _matching(fields: tuple[Field, ...], cursor: sqlite3.Cursor) -> tuple[Field,
     return tuple(known.get(name) or Field(name, "char", "*") for name in names)
 
 
-def translated(trouble: sqlite3.Error) -> AdqlError | QueryFailedError:
+def translated(trouble: Exception) -> AdqlError | QueryFailedError:
     """Tell a mistake in the query from a failure of the service."""
     text = str(trouble)
     if "interrupted" in text:
         return QueryFailedError("the query was stopped: it ran out of its time")
+    if isinstance(trouble, MemoryError) or "out of memory" in text:
+        return QueryFailedError("the query was stopped: it needs too much memory")
     if "user-defined function" in text:
         return AdqlError("a function was given a value that it cannot take")
     if _MISUSE.search(text):
@@ -140,18 +189,18 @@ def translated(trouble: sqlite3.Error) -> AdqlError | QueryFailedError:
 class Control:
     """Lets another thread stop a query, and stops it when its time is up."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 600.0) -> None:
         """Start the clock."""
-        self._begun = time.monotonic()
+        self._end = time.monotonic() + seconds
         self._stopped = threading.Event()
 
     def stop(self) -> None:
         """Make the query end soon."""
         self._stopped.set()
 
-    def must_end(self, seconds: float) -> int:
+    def must_end(self) -> int:
         """Answer SQLite's progress handler: non-zero interrupts."""
-        return int(self._stopped.is_set() or time.monotonic() - self._begun > seconds)
+        return int(self._stopped.is_set() or time.monotonic() > self._end)
 
 
 class Answer:
@@ -170,7 +219,7 @@ class Answer:
         try:
             while batch := self._cursor.fetchmany(size):
                 yield batch
-        except sqlite3.Error as trouble:
+        except (sqlite3.Error, MemoryError) as trouble:
             raise translated(trouble) from trouble
 
     def close(self) -> None:

@@ -3,107 +3,175 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
-from cadcfs.demo.adql.catalogue import Catalogue, Field, Table
-from cadcfs.demo.schema import COLUMNS
+from cadcfs.demo.adql.catalogue import Catalogue, Field, Key, Table
+from cadcfs.demo.schema import TABLES, Column, columns_of
 
-_OWN: Mapping[str, tuple[str, ...]] = {
-    "schemas": ("schema_name", "utype", "description", "schema_index:int"),
-    "tables": (
-        "schema_name", "table_name", "table_type", "utype", "description", "table_index:int",
-    ),
-    "columns": (
-        "table_name", "column_name", "utype", "ucd", "unit", "description", "datatype",
-        "arraysize", "xtype", '"size":int', "principal:int", "indexed:int", "std:int",
-        "column_index:int",
-    ),
-    "keys": ("key_id", "from_table", "target_table", "utype", "description"),
-    "key_columns": ("key_id", "from_column", "target_column"),
+SCHEMAS = {
+    "caom2": "the Common Archive Observation Model, version 2.4",
+    "ivoa": "tables that the IVOA defines",
+    "tap_schema": "what tables and columns there are",
+}
+
+# Columns that carry an ID in results, by which a service descriptor can refer to them.
+_IDS = {
+    ("caom2.Observation", "observationURI"): "caomObservationURI",
+    ("caom2.Plane", "publisherID"): "caomPublisherID",
+    ("caom2.Artifact", "uri"): "caomArtifactURI",
+    ("ivoa.ObsCore", "obs_publisher_did"): "ivoaPublisherID",
+}
+
+# Name, datatype and arraysize parted by colons, then what the column holds.
+_OWN = {
+    "schemas": {
+        "schema_name:char:64*": "name of the schema",
+        "utype:char:512*": "data model that the schema represents",
+        "description:char:512*": "what the schema holds",
+        "schema_index:int": "place of the schema in a listing",
+    },
+    "tables": {
+        "schema_name:char:64*": "schema that the table belongs to",
+        "table_name:char:64*": "name of the table, with its schema",
+        "table_type:char:8*": "table or view",
+        "utype:char:512*": "class of a data model that the table represents",
+        "description:char:512*": "what the table holds",
+        "table_index:int": "place of the table in a listing",
+    },
+    "columns": {
+        "table_name:char:64*": "table that the column belongs to",
+        "column_name:char:64*": "name of the column",
+        "utype:char:512*": "attribute of a data model that the column represents",
+        "ucd:char:64*": "Unified Content Descriptor",
+        "unit:char:64*": "unit of the values",
+        "description:char:512*": "what the column holds",
+        "datatype:char:64*": "datatype as in VOTable",
+        "xtype:char:64*": "how the values are to be read further",
+        "arraysize:char:16*": "size of an array, as in VOTable",
+        '"size":int': "length of an array, if fixed; arraysize tells more",
+        "principal:int": "1 for the columns that matter most",
+        "indexed:int": "1 if conditions on the column are fast",
+        "std:int": "1 if a standard defines the column",
+        "column_index:int": "place of the column in its table",
+    },
+    "keys": {
+        "key_id:char:64*": "identifier of the key",
+        "from_table:char:64*": "table that refers to another",
+        "target_table:char:64*": "table that is referred to",
+        "utype:char:512*": "relation of a data model that the key represents",
+        "description:char:512*": "what the key joins",
+    },
+    "key_columns": {
+        "key_id:char:64*": "key that the columns belong to",
+        "from_column:char:64*": "column that refers to another",
+        "target_column:char:64*": "column that is referred to",
+    },
 }  # fmt: skip
+_OWN_TABLES = {
+    "schemas": "the schemas",
+    "tables": "the tables",
+    "columns": "the columns of all tables",
+    "keys": "which tables can be joined",
+    "key_columns": "by which columns tables are joined",
+}
 
 _KEYS = (
-    ("observation_plane", "caom2.Plane", "caom2.Observation", "obsID"),
-    ("plane_artifact", "caom2.Artifact", "caom2.Plane", "planeID"),
+    ("caom2.Plane.obsID", "caom2.Observation.obsID", "planes of an observation"),
+    ("caom2.Artifact.planeID", "caom2.Plane.planeID", "files of a plane"),
+    ("caom2.Part.artifactID", "caom2.Artifact.artifactID", "parts of a file"),
+    ("caom2.Chunk.partID", "caom2.Part.partID", "data arrays of a part"),
+    ("caom2.ObservationMember.parentID", "caom2.Observation.obsID", "what was combined"),
+    ("caom2.ObservationMember.memberID", "caom2.Observation.observationURI", "the members"),
+    ("caom2.ProvenanceInput.outputID", "caom2.Plane.planeID", "what a plane was made of"),
+    ("caom2.ProvenanceInput.inputID", "caom2.Plane.planeURI", "the inputs"),
+    ("ivoa.ObsFile.core_id", "caom2.Plane.planeID", "files of the data"),
+    ("ivoa.ObsPart.file_id", "ivoa.ObsFile.file_id", "parts of the files"),
+    ("tap_schema.tables.schema_name", "tap_schema.schemas.schema_name", "tables of a schema"),
+    ("tap_schema.columns.table_name", "tap_schema.tables.table_name", "columns of a table"),
+    ("tap_schema.keys.from_table", "tap_schema.tables.table_name", "table that refers"),
+    ("tap_schema.keys.target_table", "tap_schema.tables.table_name", "table referred to"),
+    ("tap_schema.key_columns.key_id", "tap_schema.keys.key_id", "columns of a key"),
 )
 
 
-def catalogue_of(database: Path) -> Catalogue:
-    """Describe the tables that the archive's database really has, and TAP_SCHEMA's own."""
-    described = {
-        (column.table.rpartition(".")[2].lower(), column.name.lower()): column for column in COLUMNS
-    }
+def catalogue() -> Catalogue:
+    """Describe all tables, TAP_SCHEMA's own among them."""
     tables = []
-    with closing(
-        sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-    ) as db:
-        names = [
-            name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")
-        ]
-        for name in names:
-            fields = []
-            for _, column, *_ in db.execute(f'PRAGMA table_info("{name}")'):
-                known = described.get((name.lower(), column.lower()))
-                if known is not None:
-                    size = str(known.arraysize or "")
-                    fields.append(
-                        Field(
-                            known.name, known.datatype, size, known.xtype or "",
-                            known.unit or "", known.ucd or "", known.utype or "",
-                            known.description or "",
-                        )
-                    )  # fmt: skip
-            if fields:
-                tables.append(Table("caom2", name, tuple(fields)))
-    return Catalogue((*tables, *_own_tables()))
+    for name, description in TABLES.items():
+        schema, _, short = name.partition(".")
+        fields = tuple(_field(column) for column in columns_of(name))
+        tables.append(Table(schema, short, fields, description))
+    return Catalogue((*tables, *_own_tables()), tuple(_keys()))
 
 
-def _own_tables() -> Iterable[Table]:
+def _field(column: Column) -> Field:
+    flags = {"principal": column.principal, "indexed": column.indexed, "std": column.std}
+    return Field(
+        column.name, column.datatype, column.arraysize, column.xtype, column.unit, column.ucd,
+        column.utype, column.description, _IDS.get((column.table, column.name), ""),
+        frozenset(flag for flag, value in flags.items() if value == "1"),
+    )  # fmt: skip
+
+
+def _own_tables() -> Iterator[Table]:
     for name, columns in _OWN.items():
-        yield Table("tap_schema", name, tuple(_own_field(column) for column in columns))
+        yield Table(
+            "tap_schema",
+            name,
+            tuple(_own_field(column, text) for column, text in columns.items()),
+            _OWN_TABLES[name],
+        )
 
 
-def _own_field(column: str) -> Field:
-    name, _, kind = column.partition(":")
-    return Field(name.strip('"'), kind or "char", "" if kind else "*")
+def _own_field(column: str, description: str) -> Field:
+    name, kind, size = (*column.split(":"), "")[:3]
+    flags = frozenset({"principal", "std"})
+    return Field(name.strip('"'), kind, size, description=description, flags=flags)
 
 
-def image_of(catalogue: Catalogue) -> bytes:
+def _keys() -> Iterator[Key]:
+    for number, (source, target, description) in enumerate(_KEYS, 1):
+        (table, _, column), (goal, _, key) = source.rpartition("."), target.rpartition(".")
+        yield Key(f"k{number:02d}", table, goal, column, key, description)
+
+
+def written_name(field: Field) -> str:
+    """A column's name as a query must write it: in quotes, if it is a reserved word."""
+    return f'"{field.name}"' if field.name == "size" else field.name
+
+
+def image_of(known: Catalogue) -> bytes:
     """Write TAP_SCHEMA as a SQLite database image, which a connection loads in microseconds."""
     with closing(sqlite3.connect(":memory:")) as db:
-        for name, columns in _OWN.items():
-            listed = ", ".join(column.replace(":", " ") for column in columns)
-            db.execute(f'CREATE TABLE "{name}" ({listed})')
-        rows = _rows(catalogue)
-        for name, values in rows.items():
+        for table in _own_tables():
+            columns = ", ".join(f'"{field.name}"' for field in table.fields)
+            db.execute(f'CREATE TABLE "{table.name}" ({columns})')
+        for name, values in _rows(known).items():
             marks = ", ".join("?" * len(_OWN[name]))
             db.executemany(f'INSERT INTO "{name}" VALUES ({marks})', values)
         db.commit()
         return db.serialize()
 
 
-def _rows(catalogue: Catalogue) -> dict[str, list[tuple[object, ...]]]:
-    schemas: list[tuple[object, ...]] = [
-        (name, None, None, place) for place, name in enumerate(catalogue.schemas())
-    ]
+def _rows(known: Catalogue) -> dict[str, list[tuple[object, ...]]]:
     tables: list[tuple[object, ...]] = []
     columns: list[tuple[object, ...]] = []
-    for place, table in enumerate(catalogue.tables):
-        full = f"{table.schema}.{table.name}"
-        tables.append((table.schema, full, "table", None, table.description or None, place))
-        for index, field in enumerate(table.fields):
+    for place, table in enumerate(known.tables):
+        name = table.full_name
+        tables.append((table.schema, name, "table", None, table.description or None, place))
+        for index, field in enumerate(table.fields, 1):
             size = int(field.arraysize) if field.arraysize.isdigit() else None
+            flags = [int(flag in field.flags) for flag in ("principal", "indexed", "std")]
             columns.append((
-                full, field.name, field.utype or None, field.ucd or None, field.unit or None,
-                field.description or None, field.datatype, field.arraysize or None,
-                field.xtype or None, size, 0, 0, 0, index,
+                name, written_name(field), field.utype or None, field.ucd or None,
+                field.unit or None, field.description or None, field.datatype,
+                field.xtype or None, field.arraysize or None, size, *flags, index,
             ))  # fmt: skip
     return {
-        "schemas": schemas,
+        "schemas": [(s, None, SCHEMAS.get(s), i) for i, s in enumerate(known.schemas())],
         "tables": tables,
         "columns": columns,
-        "keys": [(key, source, target, None, None) for key, source, target, _ in _KEYS],
-        "key_columns": [(key, column, column) for key, _, _, column in _KEYS],
+        "keys": [(k.id, k.source, k.target, None, k.description) for k in known.keys],
+        "key_columns": [(k.id, k.from_column, k.target_column) for k in known.keys],
     }

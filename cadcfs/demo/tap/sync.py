@@ -6,82 +6,27 @@ GET with parameters executes at once.
 
 from __future__ import annotations
 
-import random
-import string
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
-from urllib.parse import parse_qsl
+from collections.abc import AsyncIterator
 
 import trio
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from cadcfs.demo.adql.scope import AdqlError
+from cadcfs.demo.auth.caller import Caller, caller_of
 from cadcfs.demo.requestlog import note_query
-from cadcfs.demo.tap.engine import Answer, Control, Engine, QueryFailedError
-from cadcfs.demo.tap.formats import ERROR_TYPE, Format, cut, error_document, format_of
-
-T = TypeVar("T")
-Parameters = Mapping[str, str]
+from cadcfs.demo.tap.engine import Control, Engine, QueryFailedError, Setting
+from cadcfs.demo.tap.formats import error_body
+from cadcfs.demo.tap.job import new_id
+from cadcfs.demo.tap.question import Question, format_name
+from cadcfs.demo.tap.running import Result, in_thread
+from cadcfs.demo.tap.submission import Submission, submission_of
+from cadcfs.demo.tap.uploads import uploads_of
 
 _JOBS_KEPT = 10_000
-_BATCH = 2_000
-_LARGEST = 2_147_483_647
-_ALPHABET = string.ascii_lowercase + string.digits
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A checked request: what to ask, how many rows at most, and in which format."""
-
-    adql: str
-    limit: int | None
-    format: Format
-
-    @classmethod
-    def from_parameters(cls, parameters: Parameters) -> Question:
-        """Check DALI's and TAP's parameters; names come in upper case."""
-        if parameters.get("REQUEST", "doQuery") != "doQuery":
-            raise AdqlError(f"unknown REQUEST: {parameters['REQUEST']}")
-        language = parameters.get("LANG")
-        if not language:
-            raise AdqlError("missing LANG parameter")
-        if language not in ("ADQL", "ADQL-2.0", "ADQL-2.1"):
-            raise AdqlError(f"unknown LANG: {language}")
-        if "UPLOAD" in parameters:
-            raise AdqlError("UPLOAD is not supported")
-        name = parameters.get("RESPONSEFORMAT") or parameters.get("FORMAT") or "votable"
-        question = parameters.get("QUERY", "").strip()
-        if not question:
-            raise AdqlError("missing QUERY parameter")
-        return cls(question, _limit(parameters.get("MAXREC")), format_of(name))
-
-
-def _limit(text: str | None) -> int | None:
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit()) or int(text) >= _LARGEST:
-        raise AdqlError(f"Invalid MAXREC: {text}")
-    return int(text)
-
-
-async def parameters_of(request: Request) -> dict[str, str]:
-    """Read query string and form, names in upper case; the first value counts."""
-    pairs = list(request.query_params.multi_items())
-    if request.method == "POST":
-        if request.headers.get("content-type", "").startswith("multipart/"):
-            async with request.form() as form:
-                pairs += [
-                    (key, value) for key, value in form.multi_items() if isinstance(value, str)
-                ]
-        else:
-            body = (await request.body()).decode("utf-8", "replace")
-            pairs += parse_qsl(body, keep_blank_values=True)
-    return {key.upper(): value for key, value in reversed(pairs)}
 
 
 class SyncEndpoint:
@@ -91,8 +36,7 @@ class SyncEndpoint:
         """Answer from an engine, with at most as many queries at once as the limiter allows."""
         self._engine = engine
         self._limiter = limiter
-        self._jobs: OrderedDict[str, dict[str, str]] = OrderedDict()
-        self._random = random.Random()
+        self._jobs: OrderedDict[str, tuple[Submission, Caller]] = OrderedDict()
 
     def routes(self) -> list[Route]:
         """Return the endpoint's routes."""
@@ -102,119 +46,61 @@ class SyncEndpoint:
         ]
 
     async def _sync(self, request: Request) -> Response:
-        parameters = await parameters_of(request)
-        note_query(request.scope, parameters.get("QUERY"))
-        job = "".join(self._random.choices(_ALPHABET, k=16))
+        submission = await submission_of(request)
+        note_query(request.scope, submission.get("QUERY"))
+        job = new_id()
         if request.method == "GET":
-            return await self._answer(job, parameters)
-        self._jobs[job] = parameters
+            return await self._answer(job, submission, request)
+        self._jobs[job] = submission, caller_of(request.scope)
         if len(self._jobs) > _JOBS_KEPT:
             self._jobs.popitem(last=False)
         return RedirectResponse(f"{request.base_url}argus/sync/{job}/run", 303)
 
     async def _run(self, request: Request) -> Response:
         job = request.path_params["job"]
-        parameters = self._jobs.get(job)
-        if parameters is None:
-            return PlainTextResponse(f"not found: {job}", 404)
-        note_query(request.scope, parameters.get("QUERY"))
-        return await self._answer(job, parameters)
+        if job not in self._jobs:
+            raise HTTPException(404, f"not found: {job}")
+        submission, owner = self._jobs[job]
+        if not caller_of(request.scope).may_use(owner.name):
+            raise HTTPException(403, "permission denied")
+        note_query(request.scope, submission.get("QUERY"))
+        return await self._answer(job, submission, request)
 
-    async def _answer(self, job: str, parameters: Parameters) -> Response:
-        control = Control()
+    async def _answer(self, job: str, submission: Submission, request: Request) -> Response:
+        control = Control(self._engine.seconds)
+        caller, base = caller_of(request.scope), str(request.base_url).rstrip("/")
+
+        def begin() -> tuple[Question, Result]:
+            question = Question.of(submission)
+            setting = Setting(caller, base, uploads_of(submission))
+            return question, Result.begin(self._engine, question, setting, control)
+
         try:
-            question = Question.from_parameters(parameters)
-            begun = await self._in_thread(
-                control, partial(Result.begin, self._engine, question, control)
-            )
-        except AdqlError as trouble:
-            return Response(error_document(str(trouble)), 400, media_type=ERROR_TYPE)
-        except QueryFailedError as trouble:
-            return Response(error_document(str(trouble)), 500, media_type=ERROR_TYPE)
+            question, begun = await in_thread(self._limiter, control, begin)
+        except (AdqlError, QueryFailedError) as trouble:
+            status = 400 if isinstance(trouble, AdqlError) else 500
+            body = error_body(format_name(submission), str(trouble))
+            name = f"error_{job}.{body.extension}"
+            return Response(body.content, status, _headers(body.content_type, name))
         name = f"result_{job}.{question.format.extension}"
         return StreamingResponse(
-            self._stream(begun, control),
-            media_type=None,
-            headers={
-                "Content-Type": question.format.content_type,
-                "Content-Disposition": f'inline; filename="{name}"',
-            },
+            self._stream(begun, control), headers=_headers(question.format.content_type, name)
         )
 
     async def _stream(self, result: Result, control: Control) -> AsyncIterator[bytes]:
         try:
             yield result.first
             while True:
-                piece = await self._in_thread(control, result.next)
+                piece = await in_thread(self._limiter, control, result.next)
                 if piece is None:
                     return
                 yield piece
         finally:
             result.close()
 
-    async def _in_thread(self, control: Control, work: Callable[[], T]) -> T:
-        """Run blocking work in a thread; being cancelled stops the query, then waits for it."""
-        outcome: list[T] = []
-        trouble: list[AdqlError | QueryFailedError] = []
 
-        def guarded() -> None:
-            try:
-                outcome.append(work())
-            except (AdqlError, QueryFailedError) as error:
-                trouble.append(error)
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_when_cancelled, control, outcome, trouble)
-            await trio.to_thread.run_sync(guarded, limiter=self._limiter)
-            nursery.cancel_scope.cancel()
-        if trouble:
-            raise trouble[0]
-        return outcome[0]
-
-
-async def _stop_when_cancelled(
-    control: Control, outcome: list[T], trouble: list[AdqlError | QueryFailedError]
-) -> None:
-    try:
-        await trio.sleep_forever()
-    finally:
-        if not outcome and not trouble:
-            control.stop()
-
-
-class Result:
-    """A result on its way: its first bytes are at hand, so errors can still change the status."""
-
-    def __init__(self, answer: Answer, question: Question) -> None:
-        """Write the head and fetch the first rows (blocking)."""
-        self._answer = answer
-        self._pieces = _pieces(answer, question)
-        self.first = next(self._pieces)
-
-    @classmethod
-    def begin(cls, engine: Engine, question: Question, control: Control) -> Result:
-        """Start a query and fetch its first rows (blocking)."""
-        answer = engine.start(question.adql, control)
-        try:
-            return cls(answer, question)
-        except BaseException:
-            answer.close()
-            raise
-
-    def next(self) -> bytes | None:
-        """Return the next piece of the body, or nothing at its end (blocking)."""
-        return next(self._pieces, None)
-
-    def close(self) -> None:
-        """End the query."""
-        self._answer.close()
-
-
-def _pieces(answer: Answer, question: Question) -> Iterator[bytes]:
-    writer = question.format.open()
-    text = writer.begin(answer.fields)
-    overflow = False
-    for batch, was_cut in cut(answer.batches(_BATCH), question.limit):
-        yield (text + writer.rows(batch)).encode()
-        text, overflow = "", was_cut
-    yield (text + writer.end(overflow=overflow)).encode()
+def _headers(content_type: str, file_name: str) -> dict[str, str]:
+    return {
+        "Content-Type": content_type,
+        "Content-Disposition": f'inline; filename="{file_name}"',
+    }

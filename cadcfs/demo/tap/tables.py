@@ -8,14 +8,16 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from cadcfs.demo.adql.catalogue import Catalogue, Field, Table
+from cadcfs.demo.adql.catalogue import Catalogue, Field, Key, Table
+from cadcfs.demo.tap.schema_tables import SCHEMAS, written_name
 
 _SPACES = (
     'xmlns:vosi="http://www.ivoa.net/xml/VOSITables/v1.0" '
-    'xmlns:vs="http://www.ivoa.net/xml/VODataService/v1.1" '
+    'xmlns:vod="http://www.ivoa.net/xml/VODataService/v1.1" '
     'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 )
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+_DETAILS = ("max", "min")
 
 
 class TablesEndpoint:
@@ -32,11 +34,19 @@ class TablesEndpoint:
             Route("/argus/tables/{name}", self._one),
         ]
 
-    async def _all(self, _request: Request) -> Response:
+    async def _all(self, request: Request) -> Response:
+        detail = request.query_params.get("detail", "max")
+        if detail not in _DETAILS:
+            return PlainTextResponse(f"invalid value: detail={detail}", 400)
         parts = [_DECLARATION, f"<vosi:tableset {_SPACES}>\n"]
         for schema in self._catalogue.schemas():
             parts.append(f"<schema>\n<name>{escape(schema)}</name>\n")
-            parts += [_table(t) for t in self._catalogue.tables if t.schema == schema]
+            parts.append(_element("description", SCHEMAS.get(schema, "")))
+            parts += [
+                self._table(table, whole=detail == "max")
+                for table in self._catalogue.tables
+                if table.schema == schema
+            ]
             parts.append("</schema>\n")
         parts.append("</vosi:tableset>\n")
         return Response("".join(parts), media_type="text/xml")
@@ -47,23 +57,41 @@ class TablesEndpoint:
         table = self._catalogue.find(schema, short)
         if table is None:
             return PlainTextResponse(f"not found: {name}", 404)
-        document = _table(table, f"vosi:table {_SPACES}").rstrip().removesuffix("</table>")
+        document = self._table(table, f"vosi:table {_SPACES}").rstrip().removesuffix("</table>")
         return Response(f"{_DECLARATION}{document}</vosi:table>\n", media_type="text/xml")
 
+    def _table(self, table: Table, tag: str = "table", *, whole: bool = True) -> str:
+        inner = _element("name", table.full_name) + _element("description", table.description)
+        if whole:
+            inner += "".join(_column(field) for field in table.fields)
+            keys = (key for key in self._catalogue.keys if key.source == table.full_name)
+            inner += "".join(_foreign_key(key) for key in keys)
+        return f'<{tag} type="output">\n{inner}</table>\n'
 
-def _table(table: Table, tag: str = "table") -> str:
-    columns = "".join(_column(field) for field in table.fields)
-    name = escape(f"{table.schema}.{table.name}")
-    return f'<{tag} type="table">\n<name>{name}</name>\n{columns}</table>\n'
+
+def _element(tag: str, text: str) -> str:
+    return f"<{tag}>{escape(text)}</{tag}>\n" if text else ""
 
 
 def _column(field: Field) -> str:
-    texts = {"description": field.description, "unit": field.unit, "ucd": field.ucd,
-             "utype": field.utype}  # fmt: skip
-    details = "".join(f"<{key}>{escape(text)}</{key}>" for key, text in texts.items() if text)
+    texts = {
+        "name": written_name(field), "description": field.description, "unit": field.unit,
+        "ucd": field.ucd, "utype": field.utype,
+    }  # fmt: skip
+    inner = "".join(_element(tag, text) for tag, text in texts.items())
     size = f" arraysize={quoteattr(field.arraysize)}" if field.arraysize else ""
     extra = f" extendedType={quoteattr(field.xtype)}" if field.xtype else ""
+    std = ' std="true"' if "std" in field.flags else ""
+    flags = "".join(_element("flag", f) for f in ("indexed", "principal") if f in field.flags)
     return (
-        f"<column><name>{escape(field.name)}</name>{details}"
-        f'<dataType xsi:type="vs:VOTableType"{size}{extra}>{field.datatype}</dataType></column>\n'
+        f'<column{std}>\n{inner}<dataType xsi:type="vod:VOTableType"{size}{extra}>'
+        f"{field.datatype}</dataType>\n{flags}</column>\n"
+    )
+
+
+def _foreign_key(key: Key) -> str:
+    return (
+        f"<foreignKey>\n{_element('targetTable', key.target)}<fkColumn>\n"
+        f"{_element('fromColumn', key.from_column)}{_element('targetColumn', key.target_column)}"
+        f"</fkColumn>\n{_element('description', key.description)}</foreignKey>\n"
     )

@@ -18,8 +18,8 @@ from cadcfs.archive.holdings import Holdings
 from cadcfs.archive.resolver import Resolver
 from cadcfs.archive.services import Services
 from cadcfs.archive.tap import Tap
-from cadcfs.cache.blocks import BlockStore
 from cadcfs.cache.listings import Listings
+from cadcfs.cache.store import BlockStore
 from cadcfs.cache.stream import Streams
 from cadcfs.config import Settings
 from cadcfs.errors import CadcfsError, UserError

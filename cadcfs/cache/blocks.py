@@ -1,30 +1,35 @@
-"""Blocks of one version of one file on disk: a sparse file, and a map of what is in it.
+"""Blocks of one version of one file: which are here, reading, taking and giving them up.
 
-The daemon does not trust what it wrote: the map is renamed into place after the data is on disk,
-and each block is checked against its checksum at its first use in the life of a process. Damage
-is a miss and a log line.
+The daemon does not trust what it wrote: the map on disk says "here" only after the bytes are safe
+there, and each block is checked against its checksum at its first use in the life of a process,
+and again when the file was changed by somebody else. Damage is a miss and a log line.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
 import logging
 import os
 import threading
-import zlib
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
-from cadcfs.cache.presence import Presence, replace_file
+from cadcfs.cache.datafile import DataFile, Memory
+from cadcfs.cache.index import Entry
+from cadcfs.cache.presence import MapFile, Presence, runs
+from cadcfs.cache.room import Room
+from cadcfs.cache.verification import WholeCheck
 from cadcfs.errors import Corrupt, Unavailable
 
 log = logging.getLogger(__name__)
 
 BLOCK = 64 * 1024
 """Bytes: what random reads of headers and tiles pay for at most (measured: twice what is asked)."""
+PAGE = 4096
+"""Bytes that a file system takes at once."""
 
 
 @dataclass(frozen=True)
@@ -46,197 +51,360 @@ class Version:
     md5: str | None
 
 
-class BlockStore:
-    """A directory of cache files; cheap to make, nothing is scanned."""
+@dataclass(frozen=True)
+class Means:
+    """What all open files of one process share: threads for digests, and memory without a disk."""
 
-    def __init__(self, root: Path, *, block_size: int = BLOCK) -> None:
-        self._root = root / "blocks-v1"
-        self._block_size = block_size
+    executor: Executor
+    memory: Memory
 
-    def open(self, version: Version) -> BlockFile:
-        """The cache file of *version*; blocking. Without a disk, one that keeps nothing."""
-        digest = hashlib.sha256(f"{version.key}\n{version.size}".encode()).hexdigest()
-        directory = self._root / digest[:2]
-        try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return BlockFile(version, directory / digest, self._block_size)
-        except OSError as exc:
-            log.warning("nothing is kept of %s (%s); check the cache directory", version.key, exc)
-            return BlockFile(version, None, self._block_size)
+
+@dataclass(frozen=True)
+class Place:
+    """Where a file is kept: path without suffix, and the room that it shares."""
+
+    path: Path
+    room: Room
+
+    @property
+    def name(self) -> str:
+        return self.path.name
 
 
 class BlockFile:
-    """What is here of one version. Reads are for the event loop, the rest for threads."""
+    """What is here of one version.
 
-    def __init__(self, version: Version, path: Path | None, block_size: int) -> None:
+    `read_now` is for the event loop and takes no lock; the rest blocks, and is for threads. A
+    block's flag is set after its bytes are written and cleared before they go; a reader that saw
+    bytes go meanwhile looks again.
+    """
+
+    def __init__(
+        self, version: Version, place: Place | None, block_size: int, means: Means
+    ) -> None:
         self.version = version
         self.presence = Presence(version.key, version.size, block_size)
-        self._map_path = path and path.with_suffix(".map")
-        self._lock = threading.Lock()
-        self._flushing = threading.Lock()
-        self._dirty = False
-        self._in_memory = False
+        self.pins: list[range] = []
+        """Blocks that somebody waits for; only the event loop changes this."""
+        self.last_read = time.time()
         self.mismatches = 0
-        self._fd = self._open(path)
-        self._load()
+        self.layout: str | None = None
+        """What is known of the inner structure; kept with the file."""
+        self._place = place
+        self._map: MapFile | None = None
+        if place is not None:
+            self._map = MapFile(self.presence, place.path.with_suffix(".map"))
+        self._data: DataFile | None = None
+        self._lock = threading.Lock()
+        self._opening = threading.Lock()
+        self._order: deque[range] = deque()
+        self._drops = 0
+        self._unsettled = 0
+        self._last_taken = 0
+        self._matched = False
+        self._closed = False
+        self._memory = means.memory
+        self._whole = None
+        if version.md5:
+            self._whole = WholeCheck(version.size, means.executor, self.read_now)
 
-    def _open(self, path: Path | None) -> int:
-        if path is not None:
-            fd = os.open(path.with_suffix(".data"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                # Another process has it: two writers of one map could each undo the other.
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                os.close(fd)
-            else:
-                return fd
-            self._map_path = None
-            return os.open(path.parent, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
-        self._map_path, self._in_memory = None, True
-        return os.memfd_create("cadcfs", os.MFD_CLOEXEC)
+    def load(self) -> None:
+        """Take over what earlier processes left."""
+        if self._place is None or self._map is None:
+            return
+        self._open_data()
+        self._map.load()
+        self._order.extend(runs(b for b in range(self.presence.blocks) if self.presence.here[b]))
+        entry = self._place.room.find(name=self._place.name)
+        self.layout = None if entry is None else entry.layout
 
-    def _load(self) -> None:
-        if self._map_path is None:
-            return
-        try:
-            known = self.presence.unpack(self._map_path.read_bytes())
-        except FileNotFoundError:
-            return
-        except OSError as exc:
-            log.warning("%s cannot be read (%s); its blocks are fetched again", self._map_path, exc)
-            return
-        if not known:
-            log.warning("%s is damaged; its blocks are fetched again", self._map_path)
+    def refresh(self, wanted: range) -> None:
+        """See what another process has fetched meanwhile; cheap enough for the event loop."""
+        if self._map is not None and self._data is not None:
+            self._map.refresh(wanted)
+
+    @property
+    def capacity(self) -> int:
+        """Bytes of it that fit at once."""
+        return self.version.size if self._map is not None else self._memory.share
+
+    @property
+    def was_opened(self) -> bool:
+        """True once anything of it was on disk."""
+        return self._place is not None and self._data is not None
+
+    @property
+    def needs_saving(self) -> bool:
+        return self._map is not None and bool(self.presence.unsaved)
 
     def read_now(self, offset: int, size: int) -> bytes | None:
         """The bytes if all of them are here and sound, else None."""
-        end = min(offset + size, self.version.size)
+        presence, data = self.presence, self._data
+        end = min(offset + size, presence.size)
         if end <= offset:
             return b""
-        first, last = offset // self.presence.block_size, (end - 1) // self.presence.block_size
-        for block in range(first, last + 1):
-            if not self.presence.verified[block] and not self._verify(block):
-                return None
-        found = os.pread(self._fd, end - offset, offset)
-        return found if len(found) == end - offset else None
+        if data is None:
+            return None
+        first, stop = offset // presence.block_size, -(-end // presence.block_size)
+        for _ in range(3):
+            drops = self._drops
+            if presence.verified.find(0, first, stop) < 0:
+                found = os.pread(data.fd, end - offset, offset)
+            else:
+                blocks = self._verified(data, first, stop)
+                if blocks is None:
+                    return None
+                begin = offset - first * presence.block_size
+                found = blocks[begin : begin + end - offset]
+            # Only now: a hole that opened during the read shows by one of these.
+            if data.was_touched():
+                presence.verified[:] = bytes(presence.blocks)
+            elif drops == self._drops:
+                return found if len(found) == end - offset else None
+        return None
 
-    def missing(self, start: int, stop: int) -> Iterator[range]:
-        """Runs of absent blocks among the blocks [start, stop)."""
-        block = start
-        while block < stop:
-            if self.presence.here[block]:
-                block += 1
+    def _verified(self, data: DataFile, first: int, stop: int) -> bytes | None:
+        """The blocks [first, stop) if all match their checksums; damaged ones are dropped."""
+        presence = self.presence
+        if presence.here.find(0, first, stop) >= 0:
+            return None
+        start = first * presence.block_size
+        try:
+            found = os.pread(data.fd, (stop - first) * presence.block_size, start)
+        except OSError:
+            found = b""
+        view, sound = memoryview(found), True
+        for block in range(first, stop):
+            begin = (block - first) * presence.block_size
+            content = view[begin : begin + presence.length(block)]
+            if presence.sum(block, content) == presence.sums[block]:
+                presence.verified[block] = 1
                 continue
-            end = block + 1
-            while end < stop and not self.presence.here[end]:
-                end += 1
-            yield range(block, end)
-            block = end
+            sound = False
+            if self._map is None or self._map.says_here(block):
+                log.warning("block %d of %s is damaged; it is fetched again", block, presence.key)
+            self._drop((block,))
+        return found if sound else None
 
-    def write(self, block: int, content: bytes | memoryview) -> None:
-        """Take one whole block; blocking.
+    def write(self, block: int, content: bytes) -> None:
+        """Take whole blocks from *block* on.
 
-        The last one to arrive is not here before the whole file matches its checksum.
+        The last one of the file to arrive is not here before the whole matches its checksum.
 
         Raises
         ------
         Corrupt
             It does not; nothing of the file is here any more.
+        Unavailable
+            The file was closed meanwhile.
         """
+        presence, offset = self.presence, block * self.presence.block_size
+        sums = self._sums(block, content)
+        data = self._room_for(len(content))
         with self._lock:
-            if self._fd < 0:
-                # A thread whose reader went away; its number may be another file's by now.
-                raise Unavailable(f"{self.version.key} was closed")
-            self._put(block * self.presence.block_size, content)
-            self._dirty = True
-            if self.version.md5 and self.presence.is_last(block):
-                self._compare()
-            self.presence.add(block, zlib.crc32(content))
+            if self._closed:
+                # A thread whose reader went away; the number may be another file's by now.
+                raise Unavailable(f"{presence.key} was closed")
+            self._put(data, offset, content)
+            withheld = self._last_absent(block, len(sums), offset + len(content))
+            for number, checksum in enumerate(sums, block):
+                if number != withheld:
+                    presence.add(number, checksum)
+            self._order.append(range(block, block + len(sums)))
+        if self._whole is not None and not self._matched:
+            self._whole.feed(offset, content)
+        if withheld is not None:
+            begin = (withheld - block) * presence.block_size
+            self._complete(withheld, content[begin : begin + presence.block_size])
 
-    def _put(self, offset: int, content: bytes | memoryview) -> None:
-        done = 0
-        while done < len(content):
-            try:
-                done += os.pwrite(self._fd, content[done:], offset + done)
-            except OSError as exc:
-                self._leave_disk(exc)
-                done = 0
+    def _last_absent(self, block: int, count: int, end: int) -> int | None:
+        """The last block that the whole lacks, if it is among these *count* from *block* on."""
+        presence = self.presence
+        absent = presence.here.count(0, block, block + count)
+        if self._whole is None or self._matched or not absent:
+            return None
+        complete = absent == presence.blocks - presence.count
+        if complete or self._whole.ends_with(block * presence.block_size, end):
+            return presence.here.rfind(0, block, block + count)
+        return None
 
-    def _leave_disk(self, exc: OSError) -> None:
-        """Go on in memory: a full or broken disk must not fail a read."""
-        if self._in_memory:
-            raise exc
-        log.warning("the cache's disk fails (%s): %s is read uncached", exc, self.version.key)
-        memory = os.memfd_create("cadcfs", os.MFD_CLOEXEC)
-        # In one step, for the event loop may be reading from this number right now.
-        os.dup2(memory, self._fd, inheritable=False)
-        os.close(memory)
-        self._in_memory, self._map_path = True, None
-        for block in range(self.presence.blocks):
-            self.presence.drop(block)
+    def _sums(self, block: int, content: bytes) -> list[int]:
+        presence, view = self.presence, memoryview(content)
+        step = presence.block_size
+        sums = [
+            presence.sum(block + index, view[begin : begin + step])
+            for index, begin in enumerate(range(0, len(view), step))
+        ]
+        if self._matched and sums != presence.sums[block : block + len(sums)].tolist():
+            # What was checked as a whole and then evicted comes back as it was, or not at all.
+            raise Corrupt(f"{presence.key}: bytes differ from those that matched its checksum")
+        return sums
 
-    def forget(self, offset: int, size: int) -> None:
-        """Drop the blocks of a range whose bytes could not be read back."""
-        for block in range(
-            offset // self.presence.block_size,
-            min(self.presence.blocks, -(-(offset + size) // self.presence.block_size)),
-        ):
-            self.presence.drop(block)
+    def _put(self, data: DataFile, offset: int, content: bytes) -> None:
+        try:
+            if data.write(offset, content):
+                self.presence.verified[:] = bytes(self.presence.blocks)
+            if data.path is None:
+                return
+            self._unsettled += -(-len(content) // PAGE) * PAGE
+        except OSError as exc:
+            if data.path is None:
+                raise
+            self._leave_disk(data, str(exc))
+            data.write(offset, content)
 
-    def _compare(self) -> None:
-        found = self._md5()
-        if found == self.version.md5:
-            return
-        self.mismatches += 1
-        for block in range(self.presence.blocks):
-            self.presence.drop(block)
+    def _complete(self, block: int, content: bytes) -> None:
+        """Let the last block in once the whole matches."""
+        assert self._whole is not None
+        begin = block * self.presence.block_size
+
+        def rest(offset: int, size: int) -> bytes | None:
+            if begin <= offset < begin + len(content):
+                return content[offset - begin :]
+            return self.read_now(offset, size if offset > begin else min(size, begin - offset))
+
+        found = self._whole.result(rest)
+        with self._lock:
+            if found is None or found == self.version.md5:
+                # None: parts of it were evicted before all of it was here.
+                self._matched = found is not None
+                self.presence.add(block, self.presence.sum(block, content))
+                return
+            self.mismatches += 1
+            self._drop(range(self.presence.blocks))
+            if self._map is not None:
+                self._map.save(range(self.presence.blocks))
+        self._whole.restart()
         raise Corrupt(
             f"{self.version.key}: the bytes that arrived have MD5 {found}, "
             f"the archive says {self.version.md5}; they are thrown away"
         )
 
-    def flush(self) -> None:
-        """Make what is here survive a crash: first the data, then the map that says so."""
-        with self._flushing:
+    def _room_for(self, size: int) -> DataFile:
+        """The data file, with leave to write *size* bytes to it; memory where there is no room."""
+        data = self._data or self._open_data()
+        size = -(-size // PAGE) * PAGE
+        if data.path is None:
+            over = self.presence.count * self.presence.block_size + size - self._memory.share
+            if over > 0:
+                self.punch(max(over, self._memory.share // 4))
+        elif self._place is not None and not self._place.room.take(size):
             with self._lock:
-                if self._map_path is None or not self._dirty or self._fd < 0:
+                if data.path is not None:
+                    self._leave_disk(data, "no room within the quota and the free space")
+        return data
+
+    def _open_data(self) -> DataFile:
+        with self._opening:
+            if self._data is None and self._place is not None:
+                overhead = PAGE + -(-8 * self.presence.blocks // PAGE) * PAGE
+                try:
+                    self._place.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    self._data = DataFile.on_disk(self._place.path.with_suffix(".data"))
+                    self._unsettled += overhead * self._place.room.take(overhead)
+                    self._place.room.enter(self)
+                except OSError as exc:
+                    log.warning("%s is not kept (%s); check the cache", self.version.key, exc)
+                    self._map = None
+            if self._data is None:
+                self._data = DataFile.in_memory()
+                self._memory.files += 1
+            return self._data
+
+    def _leave_disk(self, data: DataFile, why: str) -> None:
+        """Go on in memory: a full or broken disk must not fail a read. With the lock held."""
+        log.warning("%s is read without the disk: %s", self.version.key, why)
+        self._last_taken = self._taken(data)
+        self._map = None
+        self._drop(range(self.presence.blocks))
+        data.move_to_memory()
+        self._memory.files += 1
+
+    def _taken(self, data: DataFile) -> int:
+        assert self._place is not None
+        try:
+            return data.taken() + self._place.path.with_suffix(".map").stat().st_blocks * 512
+        except OSError:
+            return data.taken()
+
+    def _drop(self, blocks: Iterable[int]) -> None:
+        for block in blocks:
+            self.presence.drop(block)
+        self._drops += 1
+
+    def forget(self, offset: int, size: int) -> None:
+        """Drop the blocks of a range whose bytes could not be read back."""
+        step = self.presence.block_size
+        self._drop(range(offset // step, min(self.presence.blocks, -(-(offset + size) // step))))
+
+    def settle(self) -> tuple[Entry, int] | None:
+        """What it takes on disk now, and how many granted bytes that used up (`room.Holder`)."""
+        with self._lock:
+            if self._place is None or self._data is None or self._closed:
+                return None
+            taken = self._last_taken if self._data.path is None else self._taken(self._data)
+            spent, self._unsettled = self._unsettled, 0
+        version = self.version
+        entry = Entry(
+            self._place.name, version.key, version.size, version.md5, taken, self.last_read,
+            self.layout,
+        )  # fmt: skip
+        return entry, spent
+
+    def punch(self, size: int) -> None:
+        """Give up the blocks that came first, of *size* bytes (`room.Holder`)."""
+        data = self._data
+        if data is None:
+            return
+        with self._lock, data.alone() as alone:
+            if not alone or self._closed:
+                return
+            going = tuple(self._oldest(size))
+            self._drop(going)
+            if self._map is not None:
+                self._map.save(going)
+            step = self.presence.block_size
+            for run in runs(going):
+                data.punch(run.start * step, len(run) * step)
+
+    def _oldest(self, size: int) -> Iterator[int]:
+        """Blocks that nobody waits for, in the order in which they came."""
+        pinned = {block for pin in tuple(self.pins) for block in pin}
+        left = -(-size // self.presence.block_size)
+        for _ in range(len(self._order)):
+            run = self._order.popleft()
+            for number, block in enumerate(run):
+                if left <= 0:
+                    self._order.appendleft(run[number:])
                     return
-                self._dirty = False
-                packed = self.presence.packed(bytes(self.presence.here))
-            try:
-                os.fdatasync(self._fd)
-                replace_file(self._map_path, packed)
-            except OSError as exc:
-                self._dirty = True
-                log.warning("%s is not kept (%s); check the cache's disk", self._map_path, exc)
+                if block in pinned:
+                    self._order.append(range(block, block + 1))
+                elif self.presence.here[block]:
+                    left -= 1
+                    yield block
+
+    def save(self) -> None:
+        """Make what is here survive a crash: first the data, then the map that says so."""
+        with self._lock:
+            if self._map is None or self._data is None or self._closed:
+                return
+            saving, self.presence.unsaved = self.presence.unsaved, set()
+            fd = self._data.fd
+        if not saving:
+            return
+        try:
+            os.fdatasync(fd)
+            with self._lock:
+                if self._map is not None:
+                    self._map.save(saving)
+        except OSError as exc:
+            log.warning("%s is not kept (%s); check the cache's disk", self.version.key, exc)
 
     def close(self) -> None:
-        self.flush()
-        with self._flushing, self._lock:
-            os.close(self._fd)
-            self._fd = -1
-
-    def _md5(self) -> str:
-        digest = hashlib.md5(usedforsecurity=False)
-        offset = 0
-        while chunk := os.pread(self._fd, 1 << 20, offset):
-            digest.update(chunk[: self.version.size - offset])
-            offset += len(chunk)
-        return digest.hexdigest()
-
-    def _verify(self, block: int) -> bool:
-        """Check a block that an earlier process left; a damaged one is absent from now on."""
-        presence = self.presence
-        if not presence.here[block]:
-            return False
-        content = b""
-        with contextlib.suppress(OSError):
-            content = os.pread(self._fd, presence.length(block), block * presence.block_size)
-        if len(content) == presence.length(block) and (
-            zlib.crc32(content) == presence.checksums[block]
-        ):
-            presence.verified[block] = 1
-            return True
-        log.warning("block %d of %s is damaged; it is fetched again", block, self.version.key)
-        presence.drop(block)
-        return False
+        """Let go of the file; what was not saved is lost."""
+        with self._lock:
+            self._closed = True
+            if self._data is not None:
+                self._memory.files -= self._data.path is None
+                self._data.close()
+                self._data = None

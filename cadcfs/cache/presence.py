@@ -1,23 +1,34 @@
-"""The presence map of one cache file: which blocks are here, and the checksum of each.
+"""Which blocks of one cache file are here, and the checksum of each.
 
-On disk: a heading (magic, block size, file size, count of digests, key), then one CRC-32 a block
-with a bit that says "here", and a CRC-32 of all that. A map that does not add up is no map.
+In memory a block is absent, here, or verified in this process. On disk the map is a heading
+(magic, size, block size, key) and eight bytes a block: the XXH3 of its bytes, seeded with the file
+and the block's number; zero is absent. So an entry needs no checksum of its own: one that was
+damaged, or that belongs to another block or file, matches no bytes, and several processes may
+write entries side by side.
 """
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import struct
-import zlib
 from array import array
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-MAGIC = b"cadcfs map 1\n"
-_HEADING = struct.Struct("<QQI")
+import xxhash
+
+log = logging.getLogger(__name__)
+
+MAGIC = b"cadcfs map 2\n"
+_HEADING = struct.Struct("<QII")
+_ENTRY = 8
+_SEEDS = (1 << 64) - 1
 
 
 class Presence:
-    """Blocks of one file: absent, here but not looked at yet in this process, or verified."""
+    """The blocks of one file."""
 
     def __init__(self, key: str, size: int, block_size: int) -> None:
         self.key = key
@@ -26,56 +37,132 @@ class Presence:
         self.blocks = -(-size // block_size)
         self.here = bytearray(self.blocks)
         self.verified = bytearray(self.blocks)
-        self.checksums = array("I", bytes(4 * self.blocks))
+        self.sums = array("Q", bytes(_ENTRY * self.blocks))
+        self.count = 0
+        self.unsaved: set[int] = set()
+        digest = hashlib.blake2b(f"{key}\n{size}".encode(), digest_size=8).digest()
+        self._seed = int.from_bytes(digest, "little")
 
     def length(self, block: int) -> int:
         """Bytes in *block*; the last one is shorter."""
         return min(self.block_size, self.size - block * self.block_size)
 
+    def sum(self, block: int, content: bytes | memoryview) -> int:
+        """The checksum of *content* as this block of this file; never 0."""
+        return xxhash.xxh3_64_intdigest(content, (self._seed + block) & _SEEDS) or 1
+
     def add(self, block: int, checksum: int) -> None:
-        self.checksums[block] = checksum
+        self.sums[block] = checksum
+        self.count += not self.here[block]
         self.here[block] = self.verified[block] = 1
+        self.unsaved.add(block)
 
     def drop(self, block: int) -> None:
+        self.count -= self.here[block]
         self.here[block] = self.verified[block] = 0
+        self.unsaved.discard(block)
 
-    def is_last(self, block: int) -> bool:
-        """True if *block* is the only one that is absent."""
-        first = self.here.find(0)
-        return first == block and self.here.find(0, block + 1) < 0
+    def absent(self, start: int, stop: int) -> Iterator[range]:
+        """Runs of absent blocks among the blocks [start, stop)."""
+        stop = min(stop, self.blocks)
+        while (first := self.here.find(0, start, stop)) >= 0:
+            start = self.here.find(1, first, stop)
+            start = stop if start < 0 else start
+            yield range(first, start)
 
-    def packed(self, durable: bytes) -> bytes:
-        """The map as it goes to disk, with the blocks that *durable* says are safe there."""
-        name = self.key.encode()
-        body = b"".join(
-            (
-                MAGIC,
-                _HEADING.pack(self.size, self.block_size, len(name)),
-                name,
-                durable,
-                self.checksums.tobytes(),
-            )
-        )
-        return body + struct.pack("<I", zlib.crc32(body))
+    def heading(self) -> bytes:
+        name = self.key.encode("utf-8", "surrogateescape")
+        return MAGIC + _HEADING.pack(self.size, self.block_size, len(name)) + name
 
-    def unpack(self, raw: bytes) -> bool:
-        """Take over a map from disk; False, and nothing taken, where it is not this file's."""
-        start = len(MAGIC) + _HEADING.size + len(self.key.encode())
-        wanted = self.packed(bytes(self.blocks))
-        if len(raw) != len(wanted) or raw[:start] != wanted[:start]:
+
+class MapFile:
+    """The map on disk. Blocking; whoever writes holds the file's lock within this process."""
+
+    def __init__(self, presence: Presence, path: Path) -> None:
+        self._presence = presence
+        self._path = path
+        self._heading = presence.heading()
+        self._seen: tuple[int, int] = (0, 0)
+
+    def load(self) -> None:
+        """Take what the map on disk says is here; a map that is not this file's says nothing."""
+        try:
+            with self._path.open("rb") as file:
+                heading = file.read(len(self._heading))
+                entries = file.read(_ENTRY * self._presence.blocks)
+        except FileNotFoundError:
+            return
+        except OSError as exc:
+            log.warning("%s cannot be read (%s); its blocks are fetched again", self._path, exc)
+            return
+        if heading != self._heading:
+            log.warning("%s is damaged; its blocks are fetched again", self._path)
+            self._path.unlink(missing_ok=True)
+            return
+        self._take(0, entries)
+
+    def refresh(self, wanted: range) -> None:
+        """Take what another process has added meanwhile among the blocks *wanted*."""
+        try:
+            found = self._path.stat()
+            if (found.st_mtime_ns, wanted.start) == self._seen:
+                return
+            with self._path.open("rb") as file:
+                if file.read(len(self._heading)) != self._heading:
+                    return
+                file.seek(_ENTRY * wanted.start, os.SEEK_CUR)
+                self._take(wanted.start, file.read(_ENTRY * len(wanted)))
+            self._seen = (found.st_mtime_ns, wanted.start)
+        except OSError:
+            return
+
+    def _take(self, first: int, entries: bytes) -> None:
+        presence = self._presence
+        told = array("Q", entries[: len(entries) // _ENTRY * _ENTRY])
+        for block, checksum in enumerate(told, first):
+            if checksum and not presence.here[block]:
+                presence.sums[block] = checksum
+                presence.here[block] = 1
+                presence.count += 1
+
+    def says_here(self, block: int) -> bool:
+        """False where another process has evicted the block, or the map is gone."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(len(self._heading) + _ENTRY * block)
+                return any(file.read(_ENTRY))
+        except OSError:
             return False
-        if struct.unpack("<I", raw[-4:])[0] != zlib.crc32(raw[:-4]):
-            return False
-        self.here[:] = raw[start : start + self.blocks]
-        self.checksums = array("I", raw[start + self.blocks : -4])
-        return True
+
+    def save(self, blocks: Iterable[int]) -> None:
+        """Write the entries of *blocks* as they are now."""
+        presence = self._presence
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if os.pread(fd, len(self._heading), 0) != self._heading:
+                os.ftruncate(fd, 0)
+                _write_all(fd, self._heading, 0)
+            for run in runs(blocks):
+                entries = array("Q", (presence.sums[b] if presence.here[b] else 0 for b in run))
+                _write_all(fd, entries.tobytes(), len(self._heading) + _ENTRY * run.start)
+        finally:
+            os.close(fd)
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write *content* so that a crash leaves the old file or the new one, never a part."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fdatasync(file.fileno())
-    temporary.replace(path)
+def _write_all(fd: int, content: bytes, offset: int) -> None:
+    done = 0
+    while done < len(content):
+        done += os.pwrite(fd, content[done:], offset + done)
+
+
+def runs(blocks: Iterable[int]) -> Iterator[range]:
+    """Runs of consecutive numbers, in order."""
+    start = stop = -1
+    for block in sorted(blocks):
+        if block != stop:
+            if stop > start:
+                yield range(start, stop)
+            start = block
+        stop = block + 1
+    if stop > start:
+        yield range(start, stop)

@@ -14,8 +14,9 @@ from typing import Protocol
 
 import trio
 
-from cadcfs.cache.blocks import BlockFile, BlockStore, Version
+from cadcfs.cache.blocks import BlockFile, Version
 from cadcfs.cache.readahead import LARGEST, ReadAhead
+from cadcfs.cache.store import BlockStore
 from cadcfs.errors import CadcfsError, Corrupt, Unavailable
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ class Streams:
     async def aclose(self) -> None:
         """Keep what is here of all files; at the end."""
         for shared in tuple(self._shared.values()):
-            await trio.to_thread.run_sync(shared.file.flush)
+            await trio.to_thread.run_sync(self._store.save, [shared.file])
 
     async def release(self, shared: _Shared) -> None:
         """One open file less; the last one ends the fetches and writes the map."""
@@ -122,7 +123,9 @@ class Streams:
                 while shared.under_way:
                     await shared.progress.wait()
                 del self._shared[shared.file.version]
-                await trio.to_thread.run_sync(shared.file.close, limiter=self._threads)
+                await trio.to_thread.run_sync(
+                    self._store.close, [shared.file], limiter=self._threads
+                )
 
     def fetch(self, shared: _Shared, blocks: range) -> None:
         """Start fetching absent *blocks*, in requests of bounded size."""
@@ -159,7 +162,7 @@ class Streams:
             shared.wake()
         if shared.unflushed >= FLUSH:
             shared.unflushed = 0
-            await trio.to_thread.run_sync(shared.file.flush, limiter=self._threads)
+            await trio.to_thread.run_sync(self._store.save, [shared.file], limiter=self._threads)
 
 
 class _Filler:
@@ -276,7 +279,7 @@ class Stream:
 
     def _start(self, wanted: range) -> None:
         """Fetch those of *wanted* that are neither here nor under way."""
-        for run in self._shared.file.missing(wanted.start, wanted.stop):
+        for run in self._shared.file.presence.absent(wanted.start, wanted.stop):
             start = run.start
             for block in run:
                 if block in self._shared.under_way:

@@ -11,7 +11,8 @@ import pytest
 import trio
 import trio.testing
 
-from cadcfs.cache.blocks import BlockStore, Version
+from cadcfs.cache.blocks import Version
+from cadcfs.cache.store import BlockStore
 from cadcfs.cache.stream import Sink, Stream, Streams
 from cadcfs.errors import Corrupt, Unavailable
 

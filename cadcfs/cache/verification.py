@@ -1,0 +1,100 @@
+"""MD5 of a whole file, taken as its bytes arrive, so that nothing is read twice for it."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+PENDING = 16 << 20
+"""Bytes that may wait to be digested; whoever brings more waits, too."""
+PIECE = 1 << 20
+"""Bytes read back at once where bytes did not come in order."""
+
+ReadBack = Callable[[int, int], bytes | None]
+"""(offset, size) -> the bytes if they are here."""
+
+
+class WholeCheck:
+    """Digests one file from its beginning, in a thread of *executor*."""
+
+    def __init__(self, size: int, executor: Executor, read_back: ReadBack) -> None:
+        self._size = size
+        self._executor = executor
+        self._read_back = read_back
+        self._state = threading.Condition()
+        self._digest = hashlib.md5(usedforsecurity=False)
+        self._pending: deque[bytes | memoryview] = deque()
+        self._queued = 0
+        self._position = 0
+        self._running = False
+
+    def ends_with(self, offset: int, size: int) -> bool:
+        """True if the bytes [offset, offset + size) are all that is lacking."""
+        return offset == self._queued and offset + size == self._size
+
+    def feed(self, offset: int, content: bytes | memoryview) -> None:
+        """Take bytes that have arrived; those that are not next are read back later."""
+        with self._state:
+            if offset != self._queued:
+                return
+            self._state.wait_for(lambda: self._queued - self._position <= PENDING)
+            self._pending.append(content)
+            self._queued += len(content)
+            if not self._running:
+                self._running = True
+                self._executor.submit(self._run)
+
+    def result(self, rest: ReadBack) -> str | None:
+        """The whole's MD5, in hexadecimal; what did not come in order is read with *rest*.
+
+        None where not all of it is here.
+        """
+        with self._state:
+            self._state.wait_for(lambda: not self._running)
+            while self._position < self._size:
+                content = rest(self._position, min(PIECE, self._size - self._position))
+                if not content:
+                    return None
+                self._update(content)
+            return self._digest.hexdigest()
+
+    def restart(self) -> None:
+        """Forget all that was taken."""
+        with self._state:
+            self._state.wait_for(lambda: not self._running)
+            self._digest = hashlib.md5(usedforsecurity=False)
+            self._queued = self._position = 0
+
+    def _update(self, content: bytes | memoryview) -> None:
+        self._digest.update(content)
+        self._position += len(content)
+        self._queued = max(self._queued, self._position)
+
+    def _run(self) -> None:
+        while True:
+            content = self._next()
+            if content is None:
+                return
+            self._digest.update(content)
+            with self._state:
+                self._position += len(content)
+                self._state.notify_all()
+
+    def _next(self) -> bytes | memoryview | None:
+        """What is to be digested now; None, and not running any more, if that has not come."""
+        with self._state:
+            if self._pending:
+                return self._pending.popleft()
+            found = None
+            if self._position < self._size:
+                found = self._read_back(self._position, min(PIECE, self._size - self._position))
+            if found:
+                # From now on these are not next any more for whoever brings them.
+                self._queued = self._position + len(found)
+            else:
+                self._running = False
+                self._state.notify_all()
+            return found or None

@@ -7,6 +7,7 @@ typing error is never silently ignored.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from platformdirs import user_cache_path, user_config_path
 
 from cadcfs.errors import UserError
 
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?|B)?", re.IGNORECASE)
 NameStyle = Literal["archive", "plain"]
 
 
@@ -42,6 +44,10 @@ class Settings:
     """URL of a name resolver (`?target=NAME` is appended), instead of the registry's."""
     cache_dir: Path = user_cache_path("cadcfs")
     """Directory of answers and file blocks; made with mode 0700."""
+    cache_size: int = 50 << 30
+    """File blocks on disk at most; 1048576, 64M or 50G."""
+    cache_free: int = 1 << 30
+    """What file blocks leave free of the cache's disk."""
     names: NameStyle = "archive"
     """`plain` encodes everything but `[A-Za-z0-9._+:-]` in names."""
     allow_other: bool = False
@@ -110,6 +116,8 @@ def _converted(key: str, value: Any, place: str) -> Any:  # noqa: ANN401  (a TOM
     try:
         if isinstance(default, bool):
             return _truth(value)
+        if isinstance(default, int):
+            return parse_size(value)
         if isinstance(default, float):
             number = float(value)
             if not number > 0:
@@ -124,6 +132,23 @@ def _converted(key: str, value: Any, place: str) -> Any:  # noqa: ANN401  (a TOM
     except (TypeError, ValueError) as exc:
         raise UserError(f"{key} = {value!r} in {place}: {exc}") from exc
     return value
+
+
+def parse_size(value: object) -> int:
+    """Bytes of 1048576, 64K, 1.5G or 20GiB (powers of 1024)."""
+    if isinstance(value, int):
+        found = value
+    else:
+        match = re.fullmatch(
+            r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?|B)?", str(value).strip(), re.IGNORECASE
+        )
+        if match is None:
+            raise ValueError("must be a size, as 64M or 50G")
+        power = " KMGT".index((match[2] or " ").upper())
+        found = int(float(match[1]) * 1024**power)
+    if found < 0:
+        raise ValueError("must not be negative")
+    return found
 
 
 def _truth(value: object) -> bool:

@@ -70,7 +70,8 @@ async def _serve(
             settings.cache_dir / "answers-v2", nursery, patience=settings.listing_time
         )
         services = Services(client, listings, settings)
-        streams = Streams(BlockStore(settings.cache_dir), nursery)
+        store = BlockStore(settings.cache_dir, quota=settings.cache_size, floor=settings.cache_free)
+        streams = Streams(store, nursery)
         await _check(services)
         catalogue = Catalogue(
             Holdings(Tap(client, services)),

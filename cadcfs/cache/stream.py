@@ -105,8 +105,9 @@ class Streams:
 
     async def aclose(self) -> None:
         """Keep what is here of all files; at the end."""
-        for shared in tuple(self._shared.values()):
-            await trio.to_thread.run_sync(self._store.save, [shared.file])
+        files = [shared.file for shared in self._shared.values()]
+        await trio.to_thread.run_sync(self._store.close, files)
+        await trio.to_thread.run_sync(self._store.end)
 
     async def release(self, shared: _Shared) -> None:
         """One open file less; the last one ends the fetches and writes the map."""

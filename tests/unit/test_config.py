@@ -26,6 +26,14 @@ def test_each_layer_wins_over_the_one_before(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "size"),
+    [("64M", 64 << 20), ("1.5G", 3 << 29), ("20GiB", 20 << 30), ("1048576", 1 << 20), ("0", 0)],
+)
+def test_sizes_in_powers_of_1024(text: str, size: int) -> None:
+    assert load({"cache_size": text}, {}, ()).cache_size == size
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("regsitry_url = 'x'", "unknown setting 'regsitry_url'"),
@@ -34,6 +42,8 @@ def test_each_layer_wins_over_the_one_before(tmp_path: Path) -> None:
         ("read_time = 0", "more than 0"),
         ("allow_other = 'perhaps'", "true or false"),
         ("registry_url = 3", "must be text"),
+        ("cache_size = '5 bananas'", "must be a size"),
+        ("cache_free = -1", "must not be negative"),
         ("registry_url", "cannot read"),
     ],
 )

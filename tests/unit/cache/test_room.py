@@ -223,9 +223,9 @@ def test_a_long_index_costs_nothing_at_start(tmp_path: Path, files: int) -> None
     index = Index(tmp_path / "blocks-v2" / "index.sqlite")
     with index.transaction():
         index.put(
-            (Entry(f"{n:064x}", f"key {n}", MIB, None, 500 * BLOCK, float(n)) for n in range(files)),
+            (Entry(f"{n:064x}", f"{n}", MIB, None, 500 * BLOCK, float(n)) for n in range(files)),
             in_use=False,
-        )  # fmt: skip
+        )
     assert index.used() == files * 500 * BLOCK
     index.close()
     store = BlockStore(tmp_path, quota=1 << 50)

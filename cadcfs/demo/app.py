@@ -21,6 +21,8 @@ from cadcfs.demo.data.files import FileService
 from cadcfs.demo.data.holdings import Holdings
 from cadcfs.demo.data.metadata import Metadata
 from cadcfs.demo.data.soda import Cutter, SodaService
+from cadcfs.demo.faults.control import FaultControl
+from cadcfs.demo.faults.middleware import FaultMiddleware
 from cadcfs.demo.requestlog import RequestLog, RequestLogMiddleware
 from cadcfs.demo.tap.service import TapService
 
@@ -45,7 +47,9 @@ class Keys:
         )
 
 
-def make_app(archive: Archive, tap: TapService, log: RequestLog, keys: Keys) -> Starlette:
+def make_app(
+    archive: Archive, tap: TapService, log: RequestLog, keys: Keys, control: FaultControl
+) -> Starlette:
     """Put the services together over one archive, so that they cannot disagree (blocking)."""
     holdings, lookups = Holdings(archive), trio.CapacityLimiter(_LOOKUPS_AT_ONCE)
     cutter = Cutter(Metadata(archive), holdings)
@@ -58,10 +62,12 @@ def make_app(archive: Archive, tap: TapService, log: RequestLog, keys: Keys) -> 
             *Login(keys.signer).routes(),
             *ProxyEndpoint(keys.certificates).routes(),
             *log.routes(),
+            *control.routes(),
         ],
         middleware=[
             Middleware(MergedSlashes),
             Middleware(RequestLogMiddleware, log=log),
+            Middleware(FaultMiddleware, faults=control.faults, signer=keys.signer),
             Middleware(IdentityMiddleware, signer=keys.signer, doors=keys.door),
         ],
     )

@@ -39,8 +39,21 @@ class Archive:
     def files(self) -> Path:
         return self.root / "files"
 
-    def path_of(self, uri: str) -> Path:
+    @property
+    def replaced(self) -> Path:
+        """Directory of files that have another version than the build's; often absent."""
+        return self.root / "replaced"
+
+    @staticmethod
+    def replaced_name(uri: str) -> str:
+        """Name in `replaced` that links to the version in force."""
+        return hashlib.sha256(uri.encode()).hexdigest()
+
+    def path_of(self, uri: str, md5: str | None = None) -> Path:
         """Where the bytes of *uri* lie: `cadc:CFHT/x.fits` is `files/cadc/CFHT/x.fits`.
+
+        With an MD5 the version of that checksum, else the one in force: whoever has read headers
+        or rows of one version also gets its bytes.
 
         Raises
         ------
@@ -51,7 +64,8 @@ class Archive:
         parts = [part for part in rest.split("/") if part]
         if not scheme or not parts or ".." in (scheme, *parts) or "/" in scheme:
             raise ValueError(f"not an artifact URI: {uri}")
-        return self.files.joinpath(scheme, *parts)
+        version = self.replaced / (md5 or self.replaced_name(uri))
+        return version.resolve() if version.exists() else self.files.joinpath(scheme, *parts)
 
 
 def open_or_build(

@@ -133,14 +133,18 @@ async def _registry(request: Request) -> Response:
 
 
 async def _availability(_request: Request) -> Response:
-    document = (
+    return Response(availability_document("service is accepting requests"), media_type=_XML)
+
+
+def availability_document(note: str, *, available: bool = True) -> str:
+    """Write a service's availability, with a note in words."""
+    return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<vosi:availability xmlns:vosi="http://www.ivoa.net/xml/VOSIAvailability/v1.0">\n'
-        "  <vosi:available>true</vosi:available>\n"
-        "  <vosi:note>service is accepting requests</vosi:note>\n"
+        f"  <vosi:available>{str(available).lower()}</vosi:available>\n"
+        f"  <vosi:note>{escape(note)}</vosi:note>\n"
         "</vosi:availability>\n"
     )
-    return Response(document, media_type=_XML)
 
 
 def _capabilities(service: Service) -> Callable[[Request], Awaitable[Response]]:

@@ -26,10 +26,12 @@ from cadcfs.demo.auth.caller import caller_of
 
 _KEPT = 20_000
 _QUERY_KEY = "cadcfs.adql"
+_FAULTS_KEY = "cadcfs.faults"
 _CONTROL = "/demo/requests"
+_OWN = "/demo/"
 _TOKEN = re.compile(r"(?<=/files/)[A-Za-z0-9_-]+~[A-Za-z0-9_-]+(?=/)")
 _LOGIN = "/ac/login"
-_HEAD = "# time\tuser\tmethod\tstatus\tbytes\tseconds\trequest\trange\tadql\n"
+_HEAD = "# time\tuser\tmethod\tstatus\tbytes\tseconds\trequest\trange\tfaults\tadql\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class RequestRecord:
     """One request and how it was answered.
 
     Bytes are those of the body that went out; seconds last until the end of the body. The user is
-    None for anonymous callers. The time is UTC, when the request came in.
+    None for anonymous callers. The time is UTC, when the request came in. Faults are what was
+    done to the answer on request (`/demo/faults`).
     """
 
     number: int
@@ -51,6 +54,7 @@ class RequestRecord:
     status: int
     bytes_sent: int
     seconds: float
+    faults: tuple[str, ...]
     user_agent: str | None
 
     @property
@@ -83,6 +87,16 @@ _KINDS = (
 def note_query(scope: MutableMapping[str, Any], adql: str | None) -> None:
     """Leave a query's text where the log finds it."""
     scope[_QUERY_KEY] = adql
+
+
+def note_faults(scope: MutableMapping[str, Any], kind: str) -> None:
+    """Leave what was done to an answer where the log finds it."""
+    scope[_FAULTS_KEY] = (*scope.get(_FAULTS_KEY, ()), kind)
+
+
+def without_secrets(path: str) -> str:
+    """Strike the token out of a pre-authorised path."""
+    return _TOKEN.sub("[token]", path)
 
 
 class RequestLog:
@@ -124,13 +138,14 @@ class RequestLog:
             time=f"{begun:%Y-%m-%dT%H:%M:%S}.{begun.microsecond // 1000:03}Z",
             user=caller_of(scope).name,
             method=scope["method"],
-            path=_TOKEN.sub("[token]", scope["path"]),
+            path=without_secrets(scope["path"]),
             query=query,
             adql=scope.get(_QUERY_KEY),
             range=headers.get(b"range"),
             status=status,
             bytes_sent=sent,
             seconds=round(seconds, 6),
+            faults=scope.get(_FAULTS_KEY, ()),
             user_agent=headers.get(b"user-agent"),
         )
         self._records.append(record)
@@ -150,9 +165,10 @@ class RequestLog:
 
 def _line(record: RequestRecord) -> str:
     request = f"{record.path}?{record.query}" if record.query else record.path
+    faults = ",".join(record.faults) or None
     fields = (
         record.time, record.user, record.method, record.status, record.bytes_sent,
-        f"{record.seconds:.6f}", request, record.range, record.adql,
+        f"{record.seconds:.6f}", request, record.range, faults, record.adql,
     )  # fmt: skip
     return (
         "\t".join(" ".join("-" if field is None else str(field).split()) for field in fields) + "\n"
@@ -160,7 +176,7 @@ def _line(record: RequestRecord) -> str:
 
 
 class RequestLogMiddleware:
-    """Watches every request but those to the log itself."""
+    """Watches every request but those that control the archive itself."""
 
     def __init__(self, app: ASGIApp, log: RequestLog) -> None:
         """Wrap an application."""
@@ -169,7 +185,7 @@ class RequestLogMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and record its answer, also one that breaks off."""
-        if scope["type"] != "http" or scope["path"] == _CONTROL:
+        if scope["type"] != "http" or scope["path"].startswith(_OWN):
             await self._app(scope, receive, send)
             return
         begun = time.monotonic()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,9 @@ from hypercorn.trio import serve as hypercorn_serve
 from cadcfs.demo.app import Keys, make_app
 from cadcfs.demo.auth.certificates import Certificates
 from cadcfs.demo.auth.tokens import LIFE
+from cadcfs.demo.faults.control import FaultControl
+from cadcfs.demo.faults.rules import Fault
+from cadcfs.demo.faults.versions import served_copy
 from cadcfs.demo.registry import REGISTRY_PATH
 from cadcfs.demo.requestlog import RequestLog
 from cadcfs.demo.tap.service import TapService
@@ -45,15 +50,22 @@ async def serve(
     tls_port: int = 0,
     log_path: Path | None = None,
     token_life: float = LIFE,
+    faults: Iterable[Fault] = (),
     task_status: trio.TaskStatus[Served] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve an archive until cancelled; `nursery.start` returns once it answers."""
     log = RequestLog(log_path)
-    keys = await trio.to_thread.run_sync(partial(Keys.of, archive, life=token_life))
-    tap = await trio.to_thread.run_sync(TapService.over, archive.database, archive.root.parent)
-    app = await trio.to_thread.run_sync(make_app, archive, tap, log, keys)
-    context = await trio.to_thread.run_sync(keys.certificates.server_context)
-    try:
+    with ExitStack() as stack:
+        stack.callback(log.close)
+        versions = await trio.to_thread.run_sync(stack.enter_context, served_copy(archive))
+        control = FaultControl(versions)
+        for fault in faults:
+            await control.add(fault)
+        live = versions.archive
+        keys = await trio.to_thread.run_sync(partial(Keys.of, archive, life=token_life))
+        tap = await trio.to_thread.run_sync(TapService.over, live.database, archive.root.parent)
+        app = await trio.to_thread.run_sync(make_app, live, tap, log, keys, control)
+        context = await trio.to_thread.run_sync(keys.certificates.server_context)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(tap.run)
             binds = await nursery.start(hypercorn_serve, app, _configuration(host, port))
@@ -64,8 +76,6 @@ async def serve(
             task_status.started(
                 Served(base, base + REGISTRY_PATH, secure + REGISTRY_PATH, keys.certificates, log)
             )
-    finally:
-        log.close()
 
 
 def _configuration(host: str, port: int) -> Config:

@@ -61,7 +61,7 @@ class IdentityMiddleware:
         try:
             caller = self._caller(request, self._doors.peers.get(door))
         except InvalidTokenError as error:
-            await _refusal(request, str(error))(scope, receive, send)
+            await refusal(request, str(error))(scope, receive, send)
             return
         set_caller(scope, caller)
 
@@ -88,8 +88,16 @@ class IdentityMiddleware:
             raise InvalidTokenError(f"unhandled auth: {scheme}")
         if certificate is not None:
             return _known(certificate)
-        cookie = request.cookies.get(COOKIE)
-        return _known(self._signer.user(cookie.strip('"'))) if cookie else ANONYMOUS
+        token = credential_of(request)
+        return _known(self._signer.user(token)) if token else ANONYMOUS
+
+
+def credential_of(request: Request) -> str | None:
+    """Return the token of a request, from its header or its cookie; None if it has none."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    return request.cookies.get(COOKIE, "").strip('"') or None
 
 
 def _known(name: str) -> Caller:
@@ -126,7 +134,8 @@ def challenges(request: Request, trouble: str = "") -> list[str]:
     ]
 
 
-def _refusal(request: Request, text: str) -> PlainTextResponse:
+def refusal(request: Request, text: str) -> PlainTextResponse:
+    """Answer to a credential that is not valid."""
     response = PlainTextResponse(text, 401)
     for challenge in challenges(request, text):
         response.headers.append("WWW-Authenticate", challenge)

@@ -70,6 +70,13 @@ class Signer:
             raise InvalidTokenError("token expired")
         return name
 
+    def begun(self, token: str) -> float:
+        """Return when a login began, in seconds since 1970; raise InvalidTokenError."""
+        try:
+            return float(self._checked(token)["expirytime"]) - self.life
+        except (KeyError, ValueError) as error:
+            raise InvalidTokenError("invalid token") from error
+
     def grant(self, uri: str, user: str | None) -> str:
         """Make the leave to read one file, for an address that whoever holds it may use."""
         return self._signed({"uri": uri, "gnt": _READ} | ({"sub": user} if user else {}))

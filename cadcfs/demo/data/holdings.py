@@ -91,7 +91,7 @@ class Holdings:
         length, content_type, encoding, checksum, modified = row
         digest = str(checksum).removeprefix("md5:") if checksum else None
         moment = datetime.fromisoformat(str(modified)).replace(microsecond=0, tzinfo=UTC)
-        path = self._archive.path_of(uri)
+        path = self._archive.path_of(uri, digest)
         return Holding(uri, path, int(length), content_type, encoding, digest, moment)
 
     def may_read(self, uri: str, caller: Caller) -> bool:

@@ -1,0 +1,191 @@
+"""Files that are replaced while the archive runs: new bytes, and everything that tells of them.
+
+A build is never changed. What is served is a directory of links to it; a replaced file lies beside
+them, and the databases that tell of it are copies that replace the links at once. So whoever is
+in the middle of an answer ends it with the version that it began with.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import hashlib
+import io
+import os
+import shutil
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+from cadcfs.demo.archive import Archive
+from cadcfs.demo.faults.kinds import FaultError
+
+_PREFIX = "serving-"
+_LOCK = "lock"
+
+
+@contextmanager
+def served_copy(archive: Archive) -> Iterator[Versions]:
+    """Make what one server serves, and remove it at the end (blocking)."""
+    directory = archive.root.parent
+    _remove_abandoned(directory)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=directory) as name:
+        root = Path(name)
+        with (root / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for entry in archive.root.iterdir():
+                (root / entry.name).symlink_to(entry)
+            yield Versions(archive, Archive(root))
+
+
+def _remove_abandoned(directory: Path) -> None:
+    for left in directory.glob(f"{_PREFIX}*"):
+        try:
+            with (left / _LOCK).open("r") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+        except OSError:
+            continue  # In use, or just being made.
+
+
+class Versions:
+    """Replaces files of an archive, and restores them."""
+
+    def __init__(self, build: Archive, archive: Archive) -> None:
+        """Serve *archive*, which links to *build*."""
+        self.archive = archive
+        self._build = build
+        self._numbers = count(2)
+        self._lock = threading.Lock()
+
+    def replace(self, uri: str) -> None:
+        """Give a file another version (blocking).
+
+        Raises
+        ------
+        FaultError
+            There is no such file.
+        """
+        with self._lock:
+            current = self._stored(uri)
+            number = next(self._numbers)
+            data = another_version(current.read_bytes(), number)
+            digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            place = self.archive.replaced
+            place.mkdir(exist_ok=True)
+            (place / digest).write_bytes(data)
+            _link(place / self.archive.replaced_name(uri), Path(digest))
+            self._tell(uri, len(data), f"md5:{digest}", _now())
+
+    def restore(self, uri: str) -> None:
+        """Give a file its first version back (blocking)."""
+        with self._lock:
+            (self.archive.replaced / self.archive.replaced_name(uri)).unlink(missing_ok=True)
+            with closing(sqlite3.connect(self._build.inventory)) as inventory:
+                length, checksum = inventory.execute(
+                    "SELECT contentLength, contentChecksum FROM Artifact WHERE uri = ?", (uri,)
+                ).fetchone()
+            self._tell(uri, length, checksum, _now())
+
+    def _stored(self, uri: str) -> Path:
+        try:
+            path = self.archive.path_of(uri)
+        except ValueError as error:
+            raise FaultError(str(error)) from error
+        with closing(sqlite3.connect(self._build.inventory)) as inventory:
+            known = inventory.execute("SELECT 1 FROM Artifact WHERE uri = ?", (uri,)).fetchone()
+        if known is None or not path.is_file():
+            raise FaultError(f"there is no file {uri}")
+        return path
+
+    def _tell(self, uri: str, length: int, checksum: str, now: str) -> None:
+        file = (length, checksum, now, uri)
+
+        def stored(inventory: sqlite3.Connection) -> None:
+            inventory.execute(
+                "UPDATE Artifact SET contentLength = ?, contentChecksum = ?,"
+                " contentLastModified = ? WHERE uri = ?",
+                file,
+            )
+
+        def described(caom2: sqlite3.Connection) -> None:
+            caom2.execute(
+                "UPDATE Artifact SET contentLength = ?, contentChecksum = ?, lastModified = ?,"
+                " maxLastModified = ? WHERE uri = ?",
+                (length, checksum, now, now, uri),
+            )
+            planes = "SELECT planeID FROM Artifact WHERE uri = ?"
+            caom2.execute(
+                f"UPDATE Plane SET maxLastModified = ? WHERE planeID IN ({planes})", (now, uri)
+            )
+            caom2.execute(
+                "UPDATE Observation SET maxLastModified = ? WHERE obsID IN"
+                f" (SELECT obsID FROM Plane WHERE planeID IN ({planes}))",
+                (now, uri),
+            )
+
+        _changed(self.archive.inventory, stored)
+        _changed(self.archive.database, described)
+
+
+def _changed(link: Path, change: Callable[[sqlite3.Connection], None]) -> None:
+    """Change a copy of a database and put it in the place of the one that is there."""
+    handle, name = tempfile.mkstemp(suffix=".sqlite", dir=link.parent)
+    os.close(handle)
+    shutil.copyfile(link, name)
+    with closing(sqlite3.connect(name)) as database, database:
+        change(database)
+    _link(link, Path(name))
+
+
+def _link(link: Path, target: Path) -> None:
+    temporary = link.with_name(f".{link.name}.new")
+    temporary.symlink_to(target)
+    temporary.replace(link)
+
+
+def _now() -> str:
+    now = datetime.now(UTC)
+    return f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03}"
+
+
+def another_version(data: bytes, number: int) -> bytes:
+    """Make other bytes of the same kind: FITS stays FITS, gzip stays gzip; the rest gets a tail."""
+    if data[:2] == b"\x1f\x8b":
+        return gzip.compress(another_version(gzip.decompress(data), number), mtime=0)
+    if data[:6] == b"SIMPLE":
+        return _other_fits(data, number)
+    return data + f"\ncadcfs-synth: version {number}\n".encode()
+
+
+def _other_fits(data: bytes, number: int) -> bytes:
+    from astropy.io import fits
+
+    with fits.open(io.BytesIO(_turned(data)), disable_image_compression=True, memmap=False) as hdus:
+        hdus[0].header.add_history(f"cadcfs-synth: version {number}")
+        written = io.BytesIO()
+        hdus.writeto(written, checksum=True, output_verify="silentfix")
+    return written.getvalue()
+
+
+def _turned(data: bytes) -> bytes:
+    """Turn the rows of every array and table round, so that versions differ all through."""
+    from astropy.io import fits
+
+    turned = bytearray(data)
+    with fits.open(io.BytesIO(data), disable_image_compression=True, memmap=False) as hdus:
+        for place, hdu in enumerate(hdus):
+            row = abs(hdu.header["BITPIX"]) // 8 * hdu.header.get("NAXIS1", 0)
+            rows = 1
+            for axis in range(2, hdu.header["NAXIS"] + 1):
+                rows *= hdu.header[f"NAXIS{axis}"]
+            start = hdus.fileinfo(place)["datLoc"]
+            if row and rows > 1:
+                lines = [turned[start + i * row : start + (i + 1) * row] for i in range(rows)]
+                turned[start : start + rows * row] = b"".join(reversed(lines))
+    return bytes(turned)

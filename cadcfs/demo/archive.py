@@ -15,8 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-BUILD_VERSION = 3
+BUILD_VERSION = 5
 """Raised whenever a build would give other bytes."""
+
+_UNFINISHED = "building-"
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,9 @@ def open_or_build(
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / "build.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # Whoever holds the lock is the only builder: what others left, they left for ever.
+        for stale in data_dir.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(stale, ignore_errors=True)
         if not root.is_dir():
             _build(root, small=small, seed=seed, report=report)
     return Archive(root)
@@ -91,7 +96,7 @@ def open_or_build(
 def _build(root: Path, *, small: bool, seed: int, report: Callable[[str], None]) -> None:
     from cadcfs.demo.build.observations import build
 
-    temporary = Path(tempfile.mkdtemp(prefix="building-", dir=root.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=root.parent))
     try:
         build(Archive(temporary), small=small, seed=seed, report=report)
         # Renamed when it is whole, so that a build that was interrupted is never opened.

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from cadcfs.demo.build.derived import fill_derived
+from cadcfs.demo.build.planes import values_of
 from cadcfs.demo.build.records import MODIFIED, PUBLIC, Exposure, Item, Product, Values
 from cadcfs.demo.schema import TABLES, Column, columns_of
 
@@ -92,6 +93,7 @@ def _records(exposure: Exposure) -> Iterator[tuple[str, Values]]:
         plane_uri = f"{uri}/{product.name}"
         for item in product.items:
             yield "Artifact", _artifact(item, plane_uri)
+            yield from _parts(item, _id(f"{plane_uri} {item.uri}"))
 
 
 def _plane(exposure: Exposure, product: Product, observation: str) -> Values:
@@ -109,7 +111,7 @@ def _plane(exposure: Exposure, product: Product, observation: str) -> Values:
         "calibrationLevel": 1,
         "provenance_name": "cadcfs-synth",
     }
-    return _stamped(uri, {**values, **product.values})
+    return _stamped(uri, {**values, **product.values, **values_of(product.items)})
 
 
 def _artifact(item: Item, plane: str) -> Values:
@@ -124,8 +126,24 @@ def _artifact(item: Item, plane: str) -> Values:
         "contentType": item.content_type,
         "contentLength": item.length,
         "contentChecksum": item.checksum,
+        "contentRelease": item.release,
     }
     return _stamped(name, values)
+
+
+def _parts(item: Item, artifact: str) -> Iterator[tuple[str, Values]]:
+    for part in item.parts:
+        name = f"{artifact}/{part.name}"
+        values = {
+            "artifactID": artifact,
+            "partID": _id(name),
+            "name": part.name,
+            "productType": item.product_type,
+        }
+        yield "Part", _stamped(name, values)
+        if part.chunk is not None:
+            own = {"partID": _id(name), "chunkID": _id(f"{name}/chunk")}
+            yield "Chunk", _stamped(f"{name}/chunk", {**own, **part.chunk})
 
 
 def _stamped(name: str, values: Values) -> Values:

@@ -84,19 +84,30 @@ def write_extensions(
 def write_mosaic(
     path: Path, rng: Rng, cards: Cards, place: tuple[float, float], *, small: bool
 ) -> None:
-    """A camera of forty detectors in four rows, as MegaPrime's."""
-    shape = (64, 128) if small else (512, 1024)
+    """A camera of forty detectors in rows of 9, 11, 11 and 9, as MegaPrime's.
+
+    All share one tangent point, and the outline of the whole is not convex.
+    """
+    shape = (128, 64) if small else (1024, 512)
     scale = 0.1 / shape[1]
+    matrix = {"CDELT1": -scale, "CDELT2": scale, "CRVAL1": place[0], "CRVAL2": place[1]}
 
     def detectors() -> Iterable[tuple[str, NDArray[Any], Cards]]:
-        for number in range(40):
-            row, column = divmod(number, 10)
-            dec = place[1] + (row - 1.5) * 0.06
-            ra = place[0] - (column - 4.5) * 0.11 / np.cos(np.radians(place[1]))
+        for number, (east, north) in enumerate(_mosaic_places()):
             data = sky(rng, shape, 1000, 20).round().astype(np.int16)
-            yield f"ccd{number:02d}", data, celestial(float(ra), dec, shape, scale)
+            own = celestial(*place, shape, scale) | matrix
+            own["CRPIX1"] = shape[1] / 2 + 0.5 + east / scale
+            own["CRPIX2"] = shape[0] / 2 + 0.5 - north / scale
+            yield f"ccd{number:02d}", data, own
 
     write_extensions(path, cards, detectors(), packed=True)
+
+
+def _mosaic_places() -> Iterable[tuple[float, float]]:
+    """How far the middle of each detector lies east and north of the tangent point, degrees."""
+    for row, count in enumerate((9, 11, 11, 9)):
+        for column in range(count):
+            yield (count // 2 - column) * 0.105, (1.5 - row) * 0.215
 
 
 def write_table(path: Path, sources: NDArray[Any], cards: Cards) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cadcfs.demo.build.chunks import Part
 
 PUBLIC = "2020-01-01T00:00:00.000"
 FUTURE = "2099-01-01T00:00:00.000"
@@ -24,6 +28,8 @@ class Item:
     content_type: str | None = None
     length: int | None = None
     checksum: str | None = None
+    parts: tuple[Part, ...] = ()
+    release: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,23 @@ from contextlib import closing
 from pathlib import Path
 
 from cadcfs.demo.archive import Archive
+from cadcfs.demo.build.chunks import Part, parts_of
 from cadcfs.demo.build.records import MODIFIED, Item
 
+_FITS = "application/fits"
 _TYPES = {
-    ".fits": "application/fits",
-    ".fz": "application/fits",
+    ".fits": _FITS,
+    ".fits.gz": _FITS,
+    ".fz": _FITS,
     ".jpg": "image/jpeg",
     ".gif": "image/gif",
     ".png": "image/png",
 }
+
+
+def content_type(name: str) -> str:
+    """The media type of a file, by its name."""
+    return next((kind for end, kind in _TYPES.items() if name.endswith(end)), "text/plain")
 
 
 class Store:
@@ -26,6 +34,7 @@ class Store:
         """Fill an archive that is being built."""
         self._archive = archive
         self._items: dict[str, Item] = {}
+        self._parts: dict[str, tuple[Part, ...]] = {}
 
     def path(self, uri: str) -> Path:
         """Where to write a file; its directory is there."""
@@ -42,17 +51,33 @@ class Store:
             uri,
             product_type,
             release_type,
-            _TYPES.get(path.suffix, "text/plain"),
+            content_type(path.name),
             path.stat().st_size,
             f"md5:{digest}",
+            self._parts_of(path, digest),
         )
         self._items[uri] = item
         return item
 
+    def _parts_of(self, path: Path, digest: str) -> tuple[Part, ...]:
+        """The parts of a FITS file; equal files are read once."""
+        if content_type(path.name) != _FITS:
+            return ()
+        if digest not in self._parts:
+            self._parts[digest] = parts_of(path)
+        return self._parts[digest]
+
     def write_inventory(self) -> None:
         """Write down what is stored."""
         rows = [
-            (item.uri, item.length, item.content_type, None, item.checksum, MODIFIED)
+            (
+                item.uri,
+                item.length,
+                item.content_type,
+                "gzip" if item.uri.endswith(".gz") else None,
+                item.checksum,
+                MODIFIED,
+            )
             for item in self._items.values()
         ]
         with closing(sqlite3.connect(self._archive.inventory)) as inventory, inventory:

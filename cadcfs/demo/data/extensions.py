@@ -107,7 +107,8 @@ def _rotation_of(wcs: Any) -> Vectors:  # noqa: ANN401 (astropy has no types)
     from astropy.wcs.utils import wcs_to_celestial_frame
 
     frame = wcs_to_celestial_frame(wcs)
-    return _rotation(frame.name, str(getattr(frame, "equinox", "")))
+    equinox = getattr(frame, "equinox", None)
+    return _rotation(frame.name, equinox.jyear_str if equinox is not None else "")
 
 
 @lru_cache

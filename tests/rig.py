@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -31,14 +32,12 @@ class Server:
 
     def requests(self) -> list[dict[str, object]]:
         """What was asked since the last `forget`."""
-        with urllib.request.urlopen(self._control(), timeout=10) as reply:
+        with self._ask("requests") as reply:
             found: list[dict[str, object]] = json.load(reply)
         return found
 
     def forget(self) -> None:
-        urllib.request.urlopen(
-            urllib.request.Request(self._control(), method="DELETE"), timeout=10
-        ).close()
+        self._ask("requests", "DELETE").close()
 
     def queries(self) -> list[str]:
         """The ADQL of each query that was run."""
@@ -49,8 +48,23 @@ class Server:
             int(str(r["bytes_sent"])) for r in self.requests() if path_part in str(r["path"])
         )
 
-    def _control(self) -> str:
-        return self.registry_url.replace("/reg/resource-caps", "/demo/requests")
+    def fault(self, kind: str, **told: object) -> int:
+        """Let something go wrong from now on; returns the number to mend it by."""
+        with self._ask("faults", "POST", json.dumps({"kind": kind, **told}).encode()) as reply:
+            return int(json.load(reply)["id"])
+
+    def mend(self, number: int | None = None) -> None:
+        """End a fault, or all of them."""
+        self._ask("faults" if number is None else f"faults/{number}", "DELETE").close()
+
+    def _ask(
+        self, what: str, method: str = "GET", body: bytes | None = None
+    ) -> http.client.HTTPResponse:
+        url = self.registry_url.replace("/reg/resource-caps", f"/demo/{what}")
+        request = urllib.request.Request(url, method=method, data=body)
+        reply = urllib.request.urlopen(request, timeout=10)
+        assert isinstance(reply, http.client.HTTPResponse)
+        return reply
 
 
 @dataclass
@@ -117,11 +131,11 @@ def wait_for_end(pid: int, seconds: float = 20) -> None:
 
 
 @contextlib.contextmanager
-def running_server(data_dir: Path) -> Iterator[Server]:
+def running_server(data_dir: Path, *options: str) -> Iterator[Server]:
     """An embedded archive of one's own, in a process of its own."""
     archive = open_or_build(data_dir)
     process = subprocess.Popen(
-        [*CADCFS, "demo", "--serve-only", "--data-dir", str(data_dir)],
+        [*CADCFS, "demo", "--serve-only", "--data-dir", str(data_dir), *options],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from cadcfs import __version__
-from cadcfs.cli.demo import demo
+from cadcfs.cli.demo import demo, faults_help
 from cadcfs.cli.mounting import mount, umount
 from cadcfs.cli.status import status
 from cadcfs.errors import CadcfsError
@@ -25,7 +25,7 @@ app = typer.Typer(
 app.command()(mount)
 app.command()(umount)
 app.command()(status)
-app.command()(demo)
+app.command(epilog=faults_help())(demo)
 
 
 def _version(wanted: bool) -> None:

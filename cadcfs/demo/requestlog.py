@@ -7,6 +7,7 @@ tokens of pre-authorised addresses are struck out.
 
 from __future__ import annotations
 
+import fcntl
 import re
 import time
 from collections import Counter, deque
@@ -15,7 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -106,9 +107,7 @@ class RequestLog:
         """Start an empty log."""
         self._records: deque[RequestRecord] = deque(maxlen=kept)
         self._numbers = count(1)
-        self._file = path.open("w", encoding="utf-8", buffering=1) if path else None
-        if self._file is not None:
-            self._file.write(_HEAD)
+        self._file = _opened(path) if path else None
 
     def records(self) -> tuple[RequestRecord, ...]:
         """Return the requests, oldest first."""
@@ -161,6 +160,18 @@ class RequestLog:
             self.clear()
             return Response(status_code=204)
         return JSONResponse([asdict(record) for record in self._records])
+
+
+def _opened(path: Path) -> TextIO:
+    """Begin a file anew, unless another server writes to it: then go on with its lines."""
+    file = path.open("a", encoding="utf-8", buffering=1)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return file
+    file.truncate(0)
+    file.write(_HEAD)
+    return file
 
 
 def _line(record: RequestRecord) -> str:

@@ -1,0 +1,83 @@
+"""The command that serves the embedded archive."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from cadcfs.demo.faults.kinds import FILTERS, KINDS
+from tests.rig import running_server
+
+CADCFS = (sys.executable, "-m", "cadcfs")
+
+
+def test_the_help_tells_every_fault_and_option() -> None:
+    done = subprocess.run(
+        [*CADCFS, "demo", "--help"], capture_output=True, text=True, timeout=60, check=True
+    )
+    words = " ".join(done.stdout.split())
+    for name, kind in KINDS.items():
+        assert f"{name}: {kind.help}." in words
+        for option in (*kind.options, *FILTERS):
+            assert f"{option}: " in words
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("meteor", "unknown fault: meteor"),
+        ("reset after=soon", "after cannot be"),
+        ("replaced uri=cadc:NO/such.fits", "there is no file"),
+    ],
+)
+def test_a_fault_that_is_none_is_one_sentence(data_dir: Path, fault: str, words: str) -> None:
+    command = [*CADCFS, "demo", "--serve-only", "--data-dir", str(data_dir), "--fault", fault]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("cadcfs: --fault: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert words in done.stderr
+
+
+def test_a_port_that_is_taken_is_one_sentence(data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for option in ("--port", "--tls-port"):
+            command = [*CADCFS, "demo", "--serve-only", "--data-dir", str(data_dir)]
+            done = subprocess.run(
+                [*command, option, str(port)],
+                capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr == "cadcfs: cannot serve on 127.0.0.1: Address already in use\n"
+
+
+def test_what_is_said_at_the_start_is_all_that_is_needed(data_dir: Path, tmp_path: Path) -> None:
+    log = tmp_path / "requests.txt"
+    options = ("--fault", "busy path=/availability$ status=500", "--request-log", str(log))
+    with running_server(data_dir, *options) as server:
+        assert server.process.stdout is not None
+        said = [server.process.stdout.readline() for _ in range(7)]
+        base = server.registry_url.removesuffix("/reg/resource-caps")
+        for words in (f"{base}/demo/requests", f"{base}/demo/faults", str(log), "https://"):
+            assert any(words in line for line in said)
+        paths = [Path(word) for line in said for word in line.split() if word.endswith(".pem")]
+        assert [path.name for path in paths] == ["ca.pem", "demo.pem"]
+        assert all(path.is_file() for path in paths)
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"{base}/argus/availability", timeout=30)
+        caught.value.close()
+        assert caught.value.code == 500
+        number = server.fault("empty-registry")
+        with urllib.request.urlopen(server.registry_url, timeout=30) as reply:
+            assert reply.read() == b""
+        server.mend(number)
+        assert [record["faults"] for record in server.requests()] == [["busy"], ["empty-registry"]]
+    lines = log.read_text().splitlines()
+    assert [line.split("\t")[8] for line in lines[1:]] == ["busy", "empty-registry"]

@@ -21,6 +21,17 @@ SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?|B)?", re.IGNORECASE)
 NameStyle = Literal["archive", "plain"]
 
 
+LOOKERS = (
+    "bash zsh fish sh dash tcsh ksh nu xonsh "
+    "ls dir vdir find fd fdfind bfs tree eza exa lsd du dust gdu ncdu "
+    "mc ranger nnn lf vifm yazi broot "
+    "nautilus dolphin thunar Thunar nemo caja pcmanfm pcmanfm-qt krusader doublecmd kioworker "
+    "gvfsd gvfsd-fuse xdg-desktop-portal xdg-desktop-portal-gtk xdg-desktop-portal-gnome "
+    "ds9 jupyter-lab jupyter-notebook jupyter-server jupyterhub-singleuser code code-server"
+)
+"""Names of programs that stat everything they show."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """All that can be set; times in seconds, sizes in bytes."""
@@ -52,6 +63,11 @@ class Settings:
     """`plain` encodes everything but `[A-Za-z0-9._+:-]` in names."""
     allow_other: bool = False
     """Let other users of this machine in (needs `user_allow_other` in /etc/fuse.conf)."""
+    lookers: str = LOOKERS
+    """Programs that stat all that they show, by process name, parted by spaces: for them a file
+    that would have to be made has size 0."""
+    stat_allowance: int = 64
+    """Files a minute that one program may have made by stat without opening them."""
     metadata_time: float = 30.0
     """Time for small questions."""
     listing_time: float = 120.0

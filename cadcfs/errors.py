@@ -2,6 +2,7 @@
 
 CadcfsError
  ├─ NotFound          the archive, complete listing in hand, has no such thing
+ │   └─ NoContent     ... and will not have it: the file is there, but not what was asked of it
  ├─ Forbidden         not public, or not for this identity
  ├─ BadRequest        the archive refused the question itself
  ├─ Exists            the name is taken
@@ -12,6 +13,7 @@ CadcfsError
  ├─ Unavailable       no answer: busy, broken or unreachable, after retries
  │   ├─ TimedOut      ... within the time that was granted
  │   └─ Offline       ... and nothing is remembered that could stand in
+ ├─ Busy              a turn that would come too late
  ├─ RemoteChanged     the file was replaced at the archive
  ├─ Corrupt           bytes that do not match their checksum
  └─ UserError         a mistake at the command line: one sentence, no traceback
@@ -26,6 +28,10 @@ class CadcfsError(Exception):
 
 class NotFound(CadcfsError):
     """There is no such collection, target, file or service."""
+
+
+class NoContent(NotFound):
+    """The file is there, but holds nothing of what was asked: a circle beside its pixels."""
 
 
 class Forbidden(CadcfsError):
@@ -66,6 +72,10 @@ class TimedOut(Unavailable):
 
 class Offline(Unavailable):
     """Unreachable, and never seen before, so nothing can stand in."""
+
+
+class Busy(CadcfsError):
+    """The caller's allowance is used up, and its next turn would come after its deadline."""
 
 
 class RemoteChanged(CadcfsError):

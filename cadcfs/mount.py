@@ -21,14 +21,19 @@ from cadcfs.archive.tap import Tap
 from cadcfs.cache.listings import Listings
 from cadcfs.cache.store import BlockStore
 from cadcfs.cache.stream import Streams
+from cadcfs.cache.whole import Wholes
 from cadcfs.config import Settings
 from cadcfs.errors import CadcfsError, UserError
+from cadcfs.kernel.allowance import StatAllowance
+from cadcfs.kernel.callers import Lookers
 from cadcfs.kernel.operations import Operations
+from cadcfs.kernel.sizes import Sizes
 from cadcfs.logs import RecentLines
 from cadcfs.network.carrier import Carrier
 from cadcfs.network.client import Client
 from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.root import root
+from cadcfs.tree.workshop import Workshop
 
 log = logging.getLogger(__name__)
 
@@ -73,17 +78,22 @@ async def _serve(
         store = BlockStore(settings.cache_dir, quota=settings.cache_size, floor=settings.cache_free)
         streams = Streams(store, nursery)
         await _check(services)
+        files = Files(services, carrier)
+        wholes = Wholes(settings.cache_dir, nursery, patience=settings.listing_time)
         catalogue = Catalogue(
             Holdings(Tap(client, services)),
             listings,
             streams,
-            Files(services, carrier),
+            files,
             Resolver(client, services, settings.metadata_time),
+            Workshop(wholes, files),
             settings,
         )
         status = Status(settings, mountpoint, listings)
         tree = root(catalogue, status.text, recent.text, time.time_ns())
-        operations = Operations(tree, settings.cache_dir)
+        allowance = StatAllowance(settings.stat_allowance, settings.listing_time)
+        sizes = Sizes(Lookers(settings.lookers.split()), allowance)
+        operations = Operations(tree, settings.cache_dir, sizes)
         status.operations = operations
         _attach(operations, mountpoint, settings)
         try:
@@ -96,6 +106,7 @@ async def _serve(
             pyfuse3.close(unmount=True)
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 3):
                 await streams.aclose()
+            wholes.close()
             listings.close()
             log.info("unmounted %s", mountpoint)
 

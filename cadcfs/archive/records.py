@@ -44,6 +44,11 @@ class Artifact:
         """The last part of the URI: `noao:tu636792.fits.fz` has no slash at all."""
         return posixpath.basename(self.uri.partition(":")[2] or self.uri)
 
+    @property
+    def version(self) -> str:
+        """What tells this version of this file from all others."""
+        return f"{self.uri} {self.md5 or f'{self.size} {self.modified}'}"
+
     def is_public(self, now: datetime) -> bool:
         """True once the release date has passed; a file without one is never public."""
         return self.release is not None and self.release <= now

@@ -25,6 +25,7 @@ R = TypeVar("R")
 ERRNOS: Mapping[type[errors.CadcfsError], int] = {
     errors.CadcfsError: errno.EIO,
     errors.NotFound: errno.ENOENT,
+    errors.NoContent: errno.ENOENT,
     errors.Forbidden: errno.EACCES,
     errors.BadRequest: errno.EINVAL,
     errors.Exists: errno.EEXIST,
@@ -35,6 +36,7 @@ ERRNOS: Mapping[type[errors.CadcfsError], int] = {
     errors.Unavailable: errno.EIO,
     errors.TimedOut: errno.EIO,
     errors.Offline: errno.EHOSTUNREACH,
+    errors.Busy: errno.EBUSY,
     errors.RemoteChanged: errno.ESTALE,
     errors.Corrupt: errno.EIO,
     errors.UserError: errno.EIO,

@@ -18,11 +18,11 @@ import pyfuse3
 import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, FUSEError, InodeT, RequestContext
 
-from cadcfs.kernel.callers import only_looks
 from cadcfs.kernel.errnos import answers_errno
 from cadcfs.kernel.handles import HandleTable
 from cadcfs.kernel.inodes import InodeTable
 from cadcfs.kernel.interrupts import Interrupts
+from cadcfs.kernel.sizes import Sizes
 from cadcfs.kernel.writing import WRITES, Writable
 from cadcfs.tree.node import (
     LONG,
@@ -51,7 +51,7 @@ class Operations(Writable):
 
     enable_writeback_cache = False
 
-    def __init__(self, root: Directory, disk: Path) -> None:
+    def __init__(self, root: Directory, disk: Path, sizes: Sizes) -> None:
         super().__init__()
         self.inodes = InodeTable(root)
         self.interrupts = Interrupts()
@@ -59,6 +59,7 @@ class Operations(Writable):
         self.files: HandleTable[tuple[Opened, int]] = HandleTable()
         self.directories: HandleTable[tuple[int, Entries]] = HandleTable()
         self._disk = disk
+        self._sizes = sizes
         self._uid, self._gid = os.getuid(), os.getgid()
         self._started_ns = time.time_ns()
 
@@ -93,8 +94,7 @@ class Operations(Writable):
                 return self._entry(inode, self._attributes_now(node), LONG)
             known = node.attributes_now()
             if known is None:
-                looks = only_looks(ctx.pid)
-                known = self._unmade() if looks else await node.attributes()
+                known = await self._sizes.find(inode, node, ctx) or self._unmade()
         return self._entry(inode, known, LONG)
 
     @answers_errno
@@ -144,6 +144,7 @@ class Operations(Writable):
             return await self.open_to_write(node, flags, ctx.pid)
         if not is_file(node):
             raise FUSEError(errno.EISDIR)
+        self._sizes.opened(inode)
         with self.interrupts.waiting(ctx.pid, patience(node, LAST_RESORT)):
             opened = await node.open()
         return FileInfo(

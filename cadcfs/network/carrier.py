@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import trio
 import urllib3
@@ -64,8 +64,24 @@ class Wanted:
     check: Callable[[Reply], None]
 
 
+@dataclass(frozen=True)
+class Body:
+    """A whole body of unknown length, which comes in order and cannot be continued.
+
+    *check* sees the head of the answer before *take*(data) sees a byte of it; both are called in
+    a worker thread, and what they raise ends the request. *headers* go with the request.
+    """
+
+    take: Callable[[bytes], None]
+    check: Callable[[Reply], None]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 class ReaderGoneError(Exception):
     """The reader went away; ends the thread, and nobody hears of it."""
+
+
+Receive = Callable[[urllib3.BaseHTTPResponse, Reply], None]
 
 
 class Carrier:
@@ -90,7 +106,18 @@ class Carrier:
 
         A redirect is not followed but returned, for it is the caller who knows what it may carry.
         """
-        return await self._patiently(lambda gone: self._get(url, wanted, gone))
+        asked = {"Range": f"bytes={wanted.start}-{wanted.stop - 1}"}
+        return await self._patiently(
+            lambda gone: self._get(url, asked, lambda r, reply: _receive(r, reply, wanted, gone))
+        )
+
+    async def get_body(self, url: str, body: Body) -> Reply:
+        """Ask for all of what is made at *url*; as with `get`, a redirect is returned."""
+        return await self._patiently(
+            lambda gone: self._get(
+                url, body.headers, lambda r, reply: _receive_body(r, reply, body, gone)
+            )
+        )
 
     async def _patiently(self, work: Callable[[threading.Event], Reply]) -> Reply:
         gone = threading.Event()
@@ -112,13 +139,12 @@ class Carrier:
             raise refusal(reply, "")
         return reply
 
-    def _get(self, url: str, wanted: Wanted, gone: threading.Event) -> Reply:
-        asked = {"Range": f"bytes={wanted.start}-{wanted.stop - 1}"}
+    def _get(self, url: str, headers: Mapping[str, str], receive: Receive) -> Reply:
         try:
             response = self._pool.request(
                 "GET",
                 url,
-                headers={**self._pool.headers, **asked},
+                headers={**self._pool.headers, **headers},
                 redirect=False,
                 preload_content=False,
                 decode_content=False,
@@ -129,7 +155,7 @@ class Carrier:
         try:
             reply = Reply(response.status, _lowered(response), url)
             if reply.location is None:
-                _receive(response, reply, wanted, gone)
+                receive(response, reply)
             whole = reply.status != 200
         except HTTPError as exc:
             raise _unreached(url, exc) from exc
@@ -161,6 +187,19 @@ def _receive(
         if end > wanted.start:
             wanted.take(max(offset, wanted.start), data[max(0, wanted.start - offset) :])
         offset = end
+
+
+def _receive_body(
+    response: urllib3.BaseHTTPResponse, reply: Reply, body: Body, gone: threading.Event
+) -> None:
+    if reply.status not in (200, 206):
+        raise refusal(reply, response.read(500).decode("utf-8", "replace"))
+    body.check(reply)
+    # A body that breaks off is an HTTPError: shorter than its length, or without its last chunk.
+    while data := response.read(CHUNK):
+        if gone.is_set():
+            raise ReaderGoneError
+        body.take(data)
 
 
 def _first_byte(reply: Reply, wanted: Wanted) -> int:

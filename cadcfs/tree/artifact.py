@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from cadcfs.archive.records import Artifact
 from cadcfs.cache.blocks import Version
 from cadcfs.tree.catalogue import Catalogue
-from cadcfs.tree.node import LONG, Attributes, Opened
+from cadcfs.tree.node import LONG, Attributes, File, Opened
 
 
 class ArtifactFile:
@@ -27,7 +27,7 @@ class ArtifactFile:
     @property
     def key(self) -> str:
         public = self._catalogue.is_public(self._artifact)
-        return f"file {self._version_name()} {'public' if public else 'closed'}"
+        return f"file {self._artifact.version} {'public' if public else 'closed'}"
 
     def attributes_now(self) -> Attributes | None:
         size = self._artifact.size
@@ -45,12 +45,8 @@ class ArtifactFile:
     async def open(self) -> Opened:
         size = (await self.attributes()).size
         md5 = self._artifact.md5 or (self._measured[1] if self._measured else None)
-        version = Version(f"{self._version_name()} {md5 or size}", size, md5)
+        version = Version(f"{self._artifact.version} {md5 or size}", size, md5)
         return await self._catalogue.open(self._artifact, version)
-
-    def _version_name(self) -> str:
-        artifact = self._artifact
-        return f"{artifact.uri} {artifact.md5 or f'{artifact.size} {artifact.modified}'}"
 
     def _attributes(self, size: int) -> Attributes:
         artifact = self._artifact
@@ -68,16 +64,16 @@ class UnlistedFile:
 
     is_control = False
 
-    def __init__(self, key: str, find: Callable[[], Awaitable[ArtifactFile]]) -> None:
+    def __init__(self, key: str, find: Callable[[], Awaitable[File]]) -> None:
         self.key = key
-        self._find = find
+        self.find = find
 
     def attributes_now(self) -> Attributes | None:
         return None
 
     async def attributes(self) -> Attributes:
-        found = await (await self._find()).attributes()
+        found = await (await self.find()).attributes()
         return Attributes(found.mode, found.size, found.mtime_ns, valid=0)
 
     async def open(self) -> Opened:
-        return await (await self._find()).open()
+        return await (await self.find()).open()

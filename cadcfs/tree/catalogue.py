@@ -22,6 +22,7 @@ from cadcfs.config import Settings
 from cadcfs.errors import Forbidden, NotFound
 from cadcfs.tree.node import Opened
 from cadcfs.tree.recent import Recent
+from cadcfs.tree.workshop import Workshop
 
 COLLECTIONS_FRESH = 86400.0
 """Seconds; collections and the names in them grow slowly."""
@@ -36,13 +37,14 @@ class Catalogue:
 
     def __init__(
         self, holdings: Holdings, listings: Listings, streams: Streams, files: Files,
-        resolver: Resolver, settings: Settings,
+        resolver: Resolver, workshop: Workshop, settings: Settings,
     ) -> None:  # fmt: skip
         self._holdings = holdings
         self._listings = listings
         self._streams = streams
         self._files = files
         self._resolver = resolver
+        self.workshop = workshop
         self._origin = f"{settings.tap_url or settings.registry_url} {settings.tap_id} anonymous"
         self.names = settings.names
 
@@ -133,6 +135,14 @@ class Catalogue:
     def is_public(self, artifact: Artifact) -> bool:
         return artifact.is_public(datetime.now(UTC))
 
+    def closed(self, artifact: Artifact) -> str | None:
+        """Why *artifact* may not be read; None if it may."""
+        if self.is_public(artifact):
+            return None
+        date = artifact.release
+        when = f"public from {date:%Y-%m-%d}" if date else "no date set"
+        return f"{artifact.uri} is proprietary, {when}; data of your own needs a login"
+
     async def measure(self, artifact: Artifact) -> tuple[int, str | None]:
         """Size in bytes and MD5 of a file whose metadata does not tell them."""
         head = await self._files.head(artifact.uri)
@@ -140,16 +150,8 @@ class Catalogue:
 
     async def open(self, artifact: Artifact, version: Version) -> Opened:
         """An open file; `Forbidden` where it is not public."""
-        if not self.is_public(artifact):
-            raise Forbidden(
-                f"{artifact.uri} is proprietary, "
-                + (
-                    f"public from {artifact.release:%Y-%m-%d}"
-                    if artifact.release
-                    else "no date set"
-                )
-                + "; data of your own needs a login"
-            )
+        if (reason := self.closed(artifact)) is not None:
+            raise Forbidden(reason)
         source = await self._files.source(artifact.uri, version.size, version.md5)
         return await self._streams.open(version, source)
 

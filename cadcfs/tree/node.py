@@ -65,6 +65,13 @@ class File(Protocol):
     async def open(self) -> Opened: ...
 
 
+class Provisional(File, Protocol):
+    """A name in a directory that is not known any more."""
+
+    async def find(self) -> File:
+        """The file that it is; `NotFound` if there is none."""
+
+
 class Symlink(Protocol):
     """Another spelling of a name."""
 
@@ -194,6 +201,15 @@ def is_directory(node: Node) -> TypeGuard[Directory]:
 
 def is_file(node: Node) -> TypeGuard[File]:
     return hasattr(node, "attributes_now")
+
+
+def is_provisional(node: File) -> TypeGuard[Provisional]:
+    return hasattr(node, "find")
+
+
+def is_made(node: File) -> bool:
+    """True for a file that is made to learn its size, and so must not be made for lookers."""
+    return hasattr(node, "is_made")
 
 
 def is_symlink(node: Node) -> TypeGuard[Symlink]:

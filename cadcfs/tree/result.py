@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import trio
 
@@ -15,6 +15,8 @@ from cadcfs.errors import NotFound
 from cadcfs.tree.artifact import ArtifactFile, UnlistedFile
 from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.junk_names import is_junk
+from cadcfs.tree.made_directory import MadeDirectory
+from cadcfs.tree.made_views import MADE_VIEWS, made_views
 from cadcfs.tree.names import file_name
 from cadcfs.tree.node import Child, Entries, Node
 
@@ -37,6 +39,7 @@ class Views:
                 view = sorted_out[_view(row.artifact)]
                 view[row.artifact.uri] = _more_open(view.get(row.artifact.uri), row.artifact)
         self.files = {v: _named(uris.values(), names) for v, uris in sorted_out.items()}
+        self.made = made_views(self.files.get("", {}))
 
     def subviews(self, view: str) -> list[str]:
         """Names of the views with content right below *view*."""
@@ -82,6 +85,7 @@ class ResultDirectory:
             for name, artifact in views.files.get(self._view, {}).items()
         }
         children |= {name: self._subview(name) for name in views.subviews(self._view)}
+        children |= {name: self._made(name) for name in self._made_names(views)}
         return Entries.of(children)
 
     async def child(self, name: str) -> Child | None:
@@ -91,6 +95,8 @@ class ResultDirectory:
         views = await self._sorted(rows)
         if name in views.subviews(self._view):
             return Child(self._subview(name))
+        if name in self._made_names(views):
+            return Child(self._made(name))
         artifact = views.files.get(self._view, {}).get(name)
         return None if artifact is None else Child(ArtifactFile(self._catalogue, artifact))
 
@@ -99,8 +105,26 @@ class ResultDirectory:
             return None
         if self._path(name) in VIEWS:
             return Child(self._subview(name), certain=False)
+        if not self._view and name in MADE_VIEWS:
+            return Child(self._made(name), certain=False)
         find = lambda: self._find(name)  # noqa: E731
         return Child(UnlistedFile(f"{self.key}/{name}", find), certain=False)
+
+    async def named(self) -> Mapping[str, Artifact]:
+        """The files of this view by name; may ask the archive."""
+        views = await self._sorted(await self._catalogue.rows(self.question))
+        return views.files.get(self._view, {})
+
+    async def known_named(self) -> Mapping[str, Artifact] | None:
+        """The same from what is known; never asks the network."""
+        rows = await self._catalogue.known_rows(self.question)
+        return None if rows is None else (await self._sorted(rows)).files.get(self._view, {})
+
+    def _made_names(self, views: Views) -> Sequence[str]:
+        return () if self._view else views.made
+
+    def _made(self, name: str) -> MadeDirectory:
+        return MADE_VIEWS[name](self._catalogue, self, f"{self.key}/{name}")
 
     async def _find(self, name: str) -> ArtifactFile:
         views = await self._sorted(await self._catalogue.rows(self.question))

@@ -1,0 +1,1 @@
+"""What FITS files are made of. Knows no archive, no cache and no network."""

@@ -1,0 +1,29 @@
+"""What files are made with: the store of made files, the services that make them, and limits."""
+
+from __future__ import annotations
+
+import trio
+
+from cadcfs.archive.files import Files
+from cadcfs.archive.records import Artifact
+from cadcfs.cache.whole import Maker, Wholes
+from cadcfs.tree.made import Recipe
+
+UNPACKERS = 2
+"""Images unpacked at once: each takes a processor and reads a whole file."""
+
+
+class Workshop:
+    """Collaborators of `headers/`, `unpacked/` and `cutouts/`."""
+
+    def __init__(self, wholes: Wholes, files: Files) -> None:
+        self.wholes = wholes
+        self.files = files
+        self.unpackers = trio.CapacityLimiter(UNPACKERS)
+
+
+def recipe(kind: str, artifact: Artifact, make: Maker, closed: str | None) -> Recipe:
+    """How *kind* is made of one version of *artifact*; *closed* says why nobody may read it."""
+    modified = artifact.modified
+    mtime_ns = int(modified.timestamp() * 1000) * 1_000_000 if modified else 0
+    return Recipe(f"{kind} {artifact.version}", make, mtime_ns, closed)

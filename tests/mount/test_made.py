@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 
-from tests.mount.test_reading import file_of, md5_of, mosaic
+from tests.mount.test_reading import md5_of
 from tests.rig import Mount, Run, Server
 
 M31 = "collections/CFHT/by-target/M31"

@@ -79,7 +79,7 @@ async def _serve(
         streams = Streams(store, nursery)
         await _check(services)
         files = Files(services, carrier)
-        wholes = Wholes(settings.cache_dir, nursery, patience=settings.listing_time)
+        wholes = Wholes(settings.cache_dir, store, streams, nursery, patience=settings.listing_time)
         catalogue = Catalogue(
             Holdings(Tap(client, services)),
             listings,

@@ -1,7 +1,6 @@
 """What is known of made files: size, checksum and generation of each, or why it cannot be made.
 
-One small file of JSON beside each made one, renamed into place after the content is on disk.
-Blocking, but for `peek`. A record that cannot be read is a miss.
+One small file of JSON each. A record that cannot be read is a miss.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -19,7 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self, TypeAlias
 
-from cadcfs.cache.presence import replace_file
 from cadcfs.errors import NoContent, NotFound
 
 log = logging.getLogger(__name__)
@@ -30,10 +27,6 @@ LASTING = 86400.0
 """Seconds that a refusal is believed which follows from the file itself."""
 PASSING = 60.0
 """Seconds for any other: a file may be on its way."""
-NEW = "new"
-"""Where files lie while they are made."""
-ABANDONED = 3600.0
-"""Seconds without a byte after which nobody makes a file any more."""
 CHUNK = 1 << 20
 
 
@@ -79,7 +72,7 @@ Record: TypeAlias = Made | Refused
 
 
 class Records:
-    """The records under one directory, by key."""
+    """The records under one directory, by key. Blocking, but for `peek`."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -89,83 +82,36 @@ class Records:
         """What memory holds; never waits."""
         return self._known.get(key)
 
-    def path(self, key: str) -> Path:
-        """Where the made file lies."""
-        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
-        return self._root / digest[:2] / digest
-
-    def new_path(self, key: str) -> Path:
-        """A name of an empty new file on the same disk."""
-        self.path(key).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        directory = self._root / NEW
-        directory.mkdir(mode=0o700, exist_ok=True)
-        fd, name = tempfile.mkstemp(dir=directory)
-        os.close(fd)
-        return Path(name)
-
-    def sweep(self) -> None:
-        """Remove what makings of an earlier process left half-written."""
-        with contextlib.suppress(OSError):
-            for path in (self._root / NEW).iterdir():
-                if time.time() - path.stat().st_mtime > ABANDONED:
-                    path.unlink(missing_ok=True)
-
     def load(self, keys: Iterable[str]) -> None:
         """Read the records of *keys* into memory."""
         for key in keys:
             found = self._read(key)
             if found is not None:
                 self._known.setdefault(key, found)
-        self._forget()
+        while len(self._known) > IN_MEMORY:
+            self._known.popitem(last=False)
 
-    def is_sound(self, key: str, made: Made) -> bool:
-        """True if the content is here and is what was made."""
+    def keep(self, key: str, record: Record) -> None:
+        """Know *record* from now on, also in a later process if the disk is willing."""
+        self._known[key] = record
+        path = self._path(key)
+        new = path.with_name(f"{path.name}.{os.getpid()}")
         try:
-            sound = _measured(self.path(key)) == (made.size, made.checksum)
-        except FileNotFoundError:
-            return False
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            new.write_text(json.dumps({"key": key, **asdict(record)}))
+            # Not synchronized: a record that a crash has cut is a miss.
+            new.replace(path)
         except OSError as exc:
-            log.warning("%s cannot be read back (%s); it is made again", key, exc)
-            return False
-        if not sound:
-            log.warning("%s is damaged in the cache; it is made again", key)
-        return sound
+            log.info("%s is not written (%s)", path, exc)
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
 
-    def keep(self, key: str, path: Path) -> None:
-        """Take the new file at *path* in."""
-        made = self._version(key, path)
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-        path.replace(self.path(key))
-        self._write(key, made)
-        self._known[key] = made
-
-    def measure(self, key: str, path: Path) -> None:
-        """Know the new file at *path*, which no disk keeps."""
-        self._known[key] = self._version(key, path)
-
-    def refuse(self, key: str, refusal: Refused) -> None:
-        self._known[key] = refusal
-        try:
-            self.path(key).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._write(key, refusal)
-        except OSError as exc:
-            log.info("a refusal is not kept on disk: %s", exc)
-
-    def _version(self, key: str, path: Path) -> Made:
-        size, checksum = _measured(path)
-        before = self._known.get(key)
-        if not isinstance(before, Made):
-            return Made(size, checksum)
-        changed = before.checksum != checksum
-        return Made(size, checksum, before.generation + changed)
-
-    def _write(self, key: str, record: Record) -> None:
-        text = json.dumps({"key": key, **asdict(record)})
-        replace_file(self.path(key).with_suffix(".json"), text.encode())
+    def _path(self, key: str) -> Path:
+        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+        return self._root / digest[:2] / f"{digest}.json"
 
     def _read(self, key: str) -> Record | None:
-        path = self.path(key).with_suffix(".json")
+        path = self._path(key)
         try:
             fields = json.loads(path.read_bytes())
             if fields.pop("key") != key:
@@ -177,17 +123,13 @@ class Records:
             log.warning("%s cannot be read (%s); its file is made again", path, exc)
             return None
 
-    def _forget(self) -> None:
-        while len(self._known) > IN_MEMORY:
-            self._known.popitem(last=False)
 
-
-def _measured(path: Path) -> tuple[int, str]:
+def measured(fd: int) -> tuple[int, str]:
+    """Size and checksum of an open file; blocking."""
     import xxhash
 
     digest, size = xxhash.xxh3_128(), 0
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
+    while chunk := os.pread(fd, CHUNK, size):
+        digest.update(chunk)
+        size += len(chunk)
     return size, digest.hexdigest()

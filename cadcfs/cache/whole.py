@@ -1,26 +1,29 @@
 """Files that must be made whole before they have a size: cutouts, headers, unpacked images.
 
-Generic: takes makers, knows no archive. A file is made once however many ask, kept on disk with a
-record of its size and checksum, and checked against it at its first use in the life of a process.
-Damage is a miss and a log line. A making goes on when its asker is gone; one that needs longer
+Generic: takes makers, knows no archive. A file is made once however many ask, and goes into the
+block cache, where it is counted, checked and evicted like all others; its size and checksum are
+kept apart, so that stat needs no content. What was evicted or damaged is made again when it is
+read, and has to be what it was. A making goes on when its asker is gone; one that needs longer
 than the patience is `Pending` and found whole the next time.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple, Unpack
+from typing import TypeVar, TypeVarTuple
 
 import trio
 
-from cadcfs.cache.records import Made, Records, Refused
-from cadcfs.errors import CadcfsError, Corrupt, NoContent, NotFound, Pending, Unavailable
+from cadcfs.cache.blocks import Version
+from cadcfs.cache.records import Made, Records, Refused, measured
+from cadcfs.cache.store import BlockStore, NewFile
+from cadcfs.cache.stream import Sink, Stream, Streams
+from cadcfs.errors import CadcfsError, NoContent, NotFound, Pending, RemoteChanged, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +35,11 @@ Maker = Callable[[Path], Awaitable[None]]
 
 AHEAD = 4
 """Makings under way that nobody has asked for yet, over all directories."""
-MEMORY = 256 << 20
-"""Bytes of made files that are held in memory while the disk fails."""
+SPARE = 256 << 20
+"""Bytes of made files that are held although the cache has no room for them."""
 TOO_LONG = 900.0
 """Seconds after which a making is given up, also one that goes on behind."""
+CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -59,24 +63,27 @@ class _Flight:
 class Wholes:
     """All made files by key. Methods are for the event loop; disk work goes to threads."""
 
-    def __init__(self, root: Path, nursery: trio.Nursery, *, patience: float = 120.0) -> None:
+    def __init__(
+        self, root: Path, store: BlockStore, streams: Streams, nursery: trio.Nursery, *,
+        patience: float = 120.0,
+    ) -> None:  # fmt: skip
         self._records = Records(root / "made-v1")
+        self._store = store
+        self._streams = streams
         self._nursery = nursery
         self._patience = patience
         self._flights: dict[str, _Flight] = {}
-        self._sound: set[str] = set()
-        self._memory: OrderedDict[str, int] = OrderedDict()
+        self._spare: OrderedDict[str, int] = OrderedDict()
         self._threads = trio.CapacityLimiter(4)
         self._queue: list[tuple[str, Maker]] = []
         self._pumps = 0
         self._counts = {"made": 0, "refused": 0, "failed": 0}
-        nursery.start_soon(self._in_thread, self._records.sweep)
 
     def statistics(self) -> WholeStatistics:
         return WholeStatistics(**self._counts, under_way=len(self._flights))
 
     def known(self, key: str) -> Made | None:
-        """What was made under *key*, here or thrown away since; never waits."""
+        """What was made under *key*, also if it was evicted since; never waits."""
         found = self._records.peek(key)
         return found if isinstance(found, Made) else None
 
@@ -89,10 +96,10 @@ class Wholes:
         """Have at hand what the disk knows of *keys*; never asks the network."""
         new = [key for key in keys if self._records.peek(key) is None]
         if new:
-            await trio.to_thread.run_sync(self._records.load, new, limiter=self._threads)
+            await self._in_thread(self._records.load, new)
 
     async def make(self, key: str, maker: Maker) -> Made:
-        """The file under *key*, made if it is not here.
+        """The file under *key*, made if it never was.
 
         Raises
         ------
@@ -112,16 +119,11 @@ class Wholes:
         assert made is not None
         return made
 
-    async def open(self, key: str, maker: Maker) -> WholeFile:
-        """The file under *key*, made if it is not here; raises as `make` does."""
-        for _ in range(2):
-            made = await self.make(key, maker)
-            try:
-                return WholeFile(await self._in_thread(self._open, key), made)
-            except OSError as exc:
-                log.warning("%s cannot be opened (%s); it is made again", key, exc)
-                self._sound.discard(key)
-        raise Corrupt(f"{key} cannot be kept; check the cache's disk")
+    async def open(self, key: str, maker: Maker) -> tuple[Made, Stream]:
+        """The file under *key*, made if it never was; raises as `make` does."""
+        made = await self.make(key, maker)
+        again = Remake(self, key, maker, made)
+        return made, await self._streams.open(_version(key, made), again)
 
     def ahead(self, wanted: Sequence[tuple[str, Maker]]) -> None:
         """Make *wanted* in this order, a few at a time; takes the place of what waits so far."""
@@ -134,16 +136,11 @@ class Wholes:
         try:
             while self._queue:
                 key, maker = self._queue.pop()
-                try:
-                    flight = self._start(key, maker)
-                    await flight.done.wait()
-                    if flight.error is not None:
-                        raise flight.error
-                except NotFound:
-                    continue
-                except CadcfsError as exc:
+                flight = self._start(key, maker)
+                await flight.done.wait()
+                if flight.error is not None and not isinstance(flight.error, NotFound):
                     # The next ones would fail as well, and nobody has asked for them.
-                    log.info("nothing more is made ahead: %s", exc)
+                    log.info("nothing more is made ahead: %s", flight.error)
                     self._queue.clear()
         finally:
             self._pumps -= 1
@@ -152,7 +149,7 @@ class Wholes:
         flight = self._flights.get(key)
         if flight is None:
             flight = _Flight()
-            if key in self._sound and self.known(key) is not None:
+            if self.known(key) is not None:
                 flight.done.set()
                 return flight
             self._flights[key] = flight
@@ -186,92 +183,154 @@ class Wholes:
         known = self._records.peek(key)
         if isinstance(known, Refused) and known.is_fresh():
             raise known.error()
-        if isinstance(known, Made) and await self._in_thread(self._records.is_sound, key, known):
-            self._sound.add(key)
+        if isinstance(known, Made):
             return
         try:
-            await self._make(key, maker)
+            fd, new = await self.fresh(key, maker)
         except NotFound as exc:
             self._counts["refused"] += 1
             refusal = Refused.of(exc, lasting=isinstance(exc, NoContent))
-            await self._in_thread(self._records.refuse, key, refusal)
+            await self._in_thread(self._records.keep, key, refusal)
+            raise
+        await self._take(key, fd, new)
+
+    async def fresh(self, key: str, maker: Maker) -> tuple[int, NewFile | None]:
+        """A new making: its open file, and its place in the cache if that has one."""
+        new = None
+        try:
+            new = await self._in_thread(self._store.new_file)
+            await maker(new.path)
+            self._counts["made"] += 1
+            return os.open(new.path, os.O_RDONLY | os.O_CLOEXEC), new
+        except OSError as exc:
+            # A full or broken disk must not fail a read.
+            log.warning("the cache's disk fails (%s): %s is made in memory", exc, key)
+            _discard(new)
+        except BaseException:
+            _discard(new)
+            raise
+        fd = os.memfd_create("cadcfs", os.MFD_CLOEXEC)
+        try:
+            # By the number of this process, for a maker may be a process of its own.
+            await maker(Path(f"/proc/{os.getpid()}/fd/{fd}"))
+        except BaseException:
+            os.close(fd)
             raise
         self._counts["made"] += 1
-        self._sound.add(key)
+        return fd, None
 
-    async def _make(self, key: str, maker: Maker) -> None:
-        """On disk, or in memory where the disk fails: that must not fail a read."""
+    async def _take(self, key: str, fd: int, new: NewFile | None) -> None:
         try:
-            path = await self._in_thread(self._records.new_path, key)
-            try:
-                await maker(path)
-                await self._in_thread(self._records.keep, key, path)
-            finally:
-                with contextlib.suppress(OSError):
-                    path.unlink(missing_ok=True)
-        except OSError as exc:
-            log.warning("the cache's disk fails (%s): %s is made in memory", exc, key)
-            fd = os.memfd_create("cadcfs", os.MFD_CLOEXEC)
-            # By our own number, for a maker may be a process of its own.
-            path = Path(f"/proc/{os.getpid()}/fd/{fd}")
-            try:
-                await maker(path)
-                await self._in_thread(self._records.measure, key, path)
-            except BaseException:
-                os.close(fd)
-                raise
+            made = Made(*await self._in_thread(measured, fd))
+            kept = new is not None and await self._in_thread(_keep, new, _version(key, made))
+            await self._in_thread(self._records.keep, key, made)
+        except BaseException:
+            os.close(fd)
+            _discard(new)
+            raise
+        if kept:
+            os.close(fd)
+        else:
             self._hold(key, fd)
 
     def _hold(self, key: str, fd: int) -> None:
-        if key in self._memory:
-            os.close(self._memory.pop(key))
-        self._memory[key] = fd
-        while len(self._memory) > 1 and self._held_bytes() > MEMORY:
-            dropped, old = self._memory.popitem(last=False)
-            self._sound.discard(dropped)
-            os.close(old)
+        """Keep what the cache has no room for, for those who stat before they open."""
+        if key in self._spare:
+            os.close(self._spare.pop(key))
+        self._spare[key] = fd
+        while len(self._spare) > 1 and sum(os.fstat(f).st_size for f in self._spare.values()) > (
+            SPARE
+        ):
+            os.close(self._spare.popitem(last=False)[1])
 
-    def _held_bytes(self) -> int:
-        return sum(os.fstat(fd).st_size for fd in self._memory.values())
+    def spare(self, key: str) -> int | None:
+        """A file of one's own with what is held under *key*."""
+        held = self._spare.get(key)
+        return None if held is None else os.dup(held)
 
-    def _open(self, key: str) -> int:
-        held = self._memory.get(key)
-        path = self._records.path(key) if held is None else Path(f"/proc/self/fd/{held}")
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    async def replace(self, key: str, made: Made) -> None:
+        """Another content was made than before: it is another generation from now on."""
+        await self._in_thread(self._records.keep, key, made)
 
-    async def _in_thread(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+    async def _in_thread(self, work: Callable[[*Ts], T], *args: *Ts) -> T:
         return await trio.to_thread.run_sync(work, *args, limiter=self._threads)
 
     def close(self) -> None:
-        """Give memory back; at the end."""
-        while self._memory:
-            os.close(self._memory.popitem()[1])
+        """Give back what is held; at the end."""
+        while self._spare:
+            os.close(self._spare.popitem()[1])
 
 
-class WholeFile:
-    """One open file; all of it is here."""
+class Remake:
+    """Where bytes come from that the cache has lost: the file is made again, once per stream."""
 
-    def __init__(self, fd: int, made: Made) -> None:
-        self._fd = fd
-        self.made = made
+    def __init__(self, wholes: Wholes, key: str, maker: Maker, made: Made) -> None:
+        self._wholes = wholes
+        self._key = key
+        self._maker = maker
+        self._made = made
+        self._file: _OwnFile | None = None
+        self._making = trio.Lock()
 
-    def read_now(self, offset: int, size: int) -> bytes | None:
-        """The bytes; None where the disk does not give them back."""
-        wanted = max(0, min(size, self.made.size - offset))
-        try:
-            found = os.pread(self._fd, wanted, offset)
-        except OSError:
-            return None
-        return found if len(found) == wanted else None
-
-    async def read(self, offset: int, size: int) -> bytes:
-        """Only what `read_now` could not give.
+    async def fetch(self, start: int, stop: int, sink: Sink) -> None:
+        """Hand the bytes [start, stop) to *sink*(offset, data), in order.
 
         Raises
         ------
-        Corrupt
+        RemoteChanged
+            What is made now is not what was made before.
         """
-        raise Corrupt(f"bytes {offset}+{size} of a made file cannot be read; check the disk")
+        async with self._making:
+            if self._file is None:
+                self._file = await self._again()
+        await trio.to_thread.run_sync(_hand, self._file.fd, start, stop, sink)
 
-    async def aclose(self) -> None:
-        os.close(self._fd)
+    async def _again(self) -> _OwnFile:
+        held = self._wholes.spare(self._key)
+        if held is not None:
+            return _OwnFile(held)
+        fd, new = await self._wholes.fresh(self._key, self._maker)
+        file = _OwnFile(fd)
+        _discard(new)
+        size, checksum = await trio.to_thread.run_sync(measured, fd)
+        if (size, checksum) != (self._made.size, self._made.checksum):
+            later = Made(size, checksum, self._made.generation + 1)
+            await self._wholes.replace(self._key, later)
+            raise RemoteChanged(f"{self._key} is another file than it was")
+        return file
+
+
+class _OwnFile:
+    """An open file without a name, closed when nobody needs it any more."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
+def _version(key: str, made: Made) -> Version:
+    return Version(f"made {key} {made.checksum}", made.size, None)
+
+
+def _keep(new: NewFile, version: Version) -> bool:
+    try:
+        return new.keep(version)
+    except OSError as exc:
+        log.warning("%s is not kept (%s); check the cache's disk", version.key, exc)
+        return False
+
+
+def _discard(new: NewFile | None) -> None:
+    if new is not None:
+        new.discard()
+
+
+def _hand(fd: int, start: int, stop: int, sink: Sink) -> None:
+    while start < stop:
+        data = os.pread(fd, min(CHUNK, stop - start), start)
+        if not data:
+            raise Unavailable("a file that was made again is shorter than it was")
+        sink(start, data)
+        start += len(data)

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cadcfs.cache.records import Made
 from cadcfs.cache.whole import Maker, Wholes
 from cadcfs.errors import Forbidden, NotFound, RemoteChanged
 from cadcfs.tree.node import LONG, Attributes, Entries, Opened
@@ -44,15 +45,16 @@ class Recipe:
 class MadeFile:
     """One made file, in one generation of its content."""
 
-    __slots__ = ("_ahead", "_recipe", "_wholes", "key")
+    __slots__ = ("_ahead", "_generation", "_recipe", "_wholes", "key")
 
     is_control = False
     is_made = True
 
     def __init__(self, wholes: Wholes, recipe: Recipe, ahead: Callable[[], None]) -> None:
         known = wholes.known(recipe.key)
-        generation = known.generation if known else 0
-        self.key = f"made {recipe.key} {generation} {'closed' if recipe.closed else 'public'}"
+        self._generation = known.generation if known else 0
+        closed = "closed" if recipe.closed else "public"
+        self.key = f"made {recipe.key} {self._generation} {closed}"
         self._wholes = wholes
         self._recipe = recipe
         self._ahead = ahead
@@ -61,12 +63,14 @@ class MadeFile:
         if self._recipe.closed:
             return Attributes(stat.S_IFREG, 0, self._recipe.mtime_ns)
         made = self._wholes.known(self._recipe.key)
-        return None if made is None else self._attributes(made.size)
+        if made is None or made.generation != self._generation:
+            return None
+        return Attributes(stat.S_IFREG | 0o444, made.size, self._recipe.mtime_ns, LONG)
 
     async def attributes(self) -> Attributes:
         if self._recipe.closed is None:
             self._ahead()
-            await self._wholes.make(self._recipe.key, self._recipe.make)
+            self._check(await self._wholes.make(self._recipe.key, self._recipe.make))
         known = self.attributes_now()
         assert known is not None
         return known
@@ -75,16 +79,18 @@ class MadeFile:
         if self._recipe.closed:
             raise Forbidden(self._recipe.closed)
         self._ahead()
-        before = self._wholes.known(self._recipe.key)
-        opened = await self._wholes.open(self._recipe.key, self._recipe.make)
-        if before is not None and before.checksum != opened.made.checksum:
-            # The kernel may hold pages and the size of the old one under this inode.
+        made, opened = await self._wholes.open(self._recipe.key, self._recipe.make)
+        try:
+            self._check(made)
+        except RemoteChanged:
             await opened.aclose()
-            raise RemoteChanged(f"{self._recipe.key} is another file than it was")
+            raise
         return opened
 
-    def _attributes(self, size: int) -> Attributes:
-        return Attributes(stat.S_IFREG | 0o444, size, self._recipe.mtime_ns, LONG)
+    def _check(self, made: Made) -> None:
+        """The kernel may hold pages and the size of another generation under this inode."""
+        if made.generation != self._generation:
+            raise RemoteChanged(f"{self._recipe.key} is another file than it was")
 
 
 class MadeFiles:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-BUILD_VERSION = 5
+BUILD_VERSION = 6
 """Raised whenever a build would give other bytes."""
 
 _UNFINISHED = "building-"

@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from cadcfs.demo.tap.capabilities import table_access
+
 REGISTRY_PATH = "/reg/resource-caps"
 
 _XML = "text/xml"
@@ -62,6 +64,7 @@ SERVICES = (
         "/argus",
         (
             Capability("ivo://ivoa.net/std/VOSI#tables-1.1", "/argus/tables", "base", (), "1.1"),
+            Capability("ivo://ivoa.net/std/DALI#examples", "/argus/examples", "base"),
             Capability("ivo://ivoa.net/std/TAP", "/argus", "base", EVERYBODY, "1.1"),
         ),
     ),
@@ -187,24 +190,6 @@ def _written(capability: Capability, base: str) -> str:
         f'    <interface xsi:type="vs:ParamHTTP" role="std"{version}>\n'
         f'      <accessURL use="{capability.use}">{address}</accessURL>\n'
         f"{methods}    </interface>\n"
-        f"{_TAP_DETAILS if is_tap else ''}"
+        f"{table_access() if is_tap else ''}"
         "  </capability>\n"
     )
-
-
-_FORMATS = (
-    ("application/x-votable+xml", "votable"),
-    ("text/csv", "csv"),
-    ("text/tab-separated-values", "tsv"),
-)
-
-_TAP_DETAILS = (
-    "    <language>\n      <name>ADQL</name>\n"
-    '      <version ivo-id="ivo://ivoa.net/std/ADQL#v2.1">2.1</version>\n'
-    "      <description>Astronomical Data Query Language</description>\n    </language>\n"
-    + "".join(
-        f"    <outputFormat>\n      <mime>{mime}</mime>\n      <alias>{alias}</alias>\n"
-        "    </outputFormat>\n"
-        for mime, alias in _FORMATS
-    )
-)

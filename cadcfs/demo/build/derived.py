@@ -38,7 +38,8 @@ _OBSCORE = f"""
         p.metaRelease, p.metaReadGroups
     FROM Observation o JOIN Plane p ON o.obsID = p.obsID
     WHERE o.intent = 'science' AND p.calibrationLevel BETWEEN 0 AND 4
-        AND p.dataProductType NOT LIKE 'http:%' AND p.dataProductType != 'eventlist'
+        AND p.dataProductType NOT LIKE 'http:%'
+        AND p.dataProductType NOT IN ('eventlist', 'catalog')
     ORDER BY p.publisherID
 """
 

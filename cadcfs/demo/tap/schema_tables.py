@@ -161,7 +161,8 @@ def _rows(known: Catalogue) -> dict[str, list[tuple[object, ...]]]:
         name = table.full_name
         tables.append((table.schema, name, "table", None, table.description or None, place))
         for index, field in enumerate(table.fields, 1):
-            size = int(field.arraysize) if field.arraysize.isdigit() else None
+            length = field.arraysize.rstrip("*")
+            size = int(length) if length.isdigit() else None
             flags = [int(flag in field.flags) for flag in ("principal", "indexed", "std")]
             columns.append((
                 name, written_name(field), field.utype or None, field.ucd or None,

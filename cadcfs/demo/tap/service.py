@@ -7,6 +7,7 @@ from pathlib import Path
 import trio
 from starlette.routing import Route
 
+from cadcfs.demo.tap import examples
 from cadcfs.demo.tap.engine import Engine
 from cadcfs.demo.tap.job_store import JobStore
 from cadcfs.demo.tap.jobs import Jobs
@@ -37,6 +38,7 @@ class TapService:
             *SyncEndpoint(self._engine, limiter).routes(),
             *UwsEndpoint(self._jobs).routes(),
             *TablesEndpoint(self._engine.catalogue).routes(),
+            *examples.routes(),
         ]
 
     async def run(self) -> None:

@@ -13,8 +13,8 @@ from sqlglot import parser, tokens
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.tokenizer_core import TokenType
 
-_ABSENT = frozenset({"INTERVAL", "LIMIT", "FETCH", "QUALIFY"})
-_KNOWN = ("COUNT", "SUM", "MIN", "MAX", "AVG", "COALESCE", "LOWER", "UPPER")
+_ABSENT = frozenset({"INTERVAL", "LIMIT", "OFFSET", "FETCH", "QUALIFY"})
+_KNOWN = ("COUNT", "SUM", "MIN", "MAX", "AVG", "LOWER", "UPPER")
 
 
 class Adql(Dialect):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from cadcfs.demo.adql import geometry
+from cadcfs.demo.adql import geometry, stc
 
 # What SQLite hands over: text, a number or None.
 Value: TypeAlias = Any
@@ -27,6 +27,10 @@ class Signature:
     most: int
     body: Callable[..., Any]
     xtype: str = ""
+    arraysize: str = ""
+    unit: str = ""
+    # Whether the result has the datatype of the first argument.
+    like_argument: bool = False
 
 
 def _strict(body: Callable[..., Any]) -> Callable[..., Any]:
@@ -137,58 +141,115 @@ def _split_part(text: Value, separator: str, place: int) -> str:
     return parts[int(place) - 1] if 0 < int(place) <= len(parts) else ""
 
 
-def _text_of_now() -> str:
-    raise AssertionError("replaced for every query")
+def _replaced() -> str:
+    raise AssertionError("install puts another body in its place")
+
+
+def _number(fewest: int, body: Callable[..., Any], most: int = 0) -> Signature:
+    return Signature("double", fewest, most or fewest, body)
+
+
+def _like(fewest: int, body: Callable[..., Any], most: int = 0) -> Signature:
+    return Signature("double", fewest, most or fewest, body, like_argument=True)
+
+
+def _text(fewest: int, most: int, body: Callable[..., Any]) -> Signature:
+    return Signature("char", fewest, most, _strict(body), arraysize="*")
+
+
+def _region_of(text: Value) -> str:
+    return stc.shape_text(str(text))
 
 
 SIGNATURES: dict[str, Signature] = {
-    "ABS": Signature("double", 1, 1, _strict(abs)),
-    "CEILING": Signature("double", 1, 1, _real(lambda x: float(math.ceil(x)))),
-    "CEIL": Signature("double", 1, 1, _real(lambda x: float(math.ceil(x)))),
-    "FLOOR": Signature("double", 1, 1, _real(lambda x: float(math.floor(x)))),
-    "DEGREES": Signature("double", 1, 1, _real(math.degrees)),
-    "RADIANS": Signature("double", 1, 1, _real(math.radians)),
-    "EXP": Signature("double", 1, 1, _real(math.exp)),
-    "LOG": Signature("double", 1, 1, _real(math.log)),
-    "LOG10": Signature("double", 1, 1, _real(math.log10)),
-    "POWER": Signature("double", 2, 2, _real(lambda x, y: x**y)),
-    "SQRT": Signature("double", 1, 1, _real(math.sqrt)),
-    "ROUND": Signature("double", 1, 2, _real(_round)),
-    "MOD": Signature("double", 2, 2, _strict(_mod)),
-    "SIN": Signature("double", 1, 1, _real(math.sin)),
-    "COS": Signature("double", 1, 1, _real(math.cos)),
-    "TAN": Signature("double", 1, 1, _real(math.tan)),
-    "COT": Signature("double", 1, 1, _real(lambda x: 1 / math.tan(x))),
-    "ASIN": Signature("double", 1, 1, _real(math.asin)),
-    "ACOS": Signature("double", 1, 1, _real(math.acos)),
-    "ATAN": Signature("double", 1, 1, _real(math.atan)),
-    "ATAN2": Signature("double", 2, 2, _real(math.atan2)),
-    "SUBSTRING": Signature("char", 2, 3, _strict(_substring)),
-    "SPLIT_PART": Signature("char", 3, 3, _strict(_split_part)),
-    "POINT": Signature("char", 2, 3, _shape("point"), "point"),
-    "CIRCLE": Signature("char", 3, 4, _shape("circle"), "circle"),
-    "POLYGON": Signature("char", 6, 1000, _shape("polygon"), "polygon"),
-    "INTERVAL": Signature("char", 2, 2, _shape("interval"), "interval"),
-    "BOX": Signature("char", 4, 5, _strict(_box), "polygon"),
-    "RANGE_S2D": Signature("char", 4, 4, _strict(geometry.range_text), "polygon"),
+    "ABS": _like(1, _strict(abs)),
+    "CEILING": _like(1, _real(lambda x: float(math.ceil(x)))),
+    "FLOOR": _like(1, _real(lambda x: float(math.floor(x)))),
+    "DEGREES": Signature("double", 1, 1, _real(math.degrees), unit="deg"),
+    "RADIANS": Signature("double", 1, 1, _real(math.radians), unit="rad"),
+    "EXP": _number(1, _real(math.exp)),
+    "LN": _number(1, _real(math.log)),
+    "LOG": _number(1, _real(math.log)),
+    "LOG10": _number(1, _real(math.log10)),
+    "POWER": _number(2, _real(math.pow)),
+    "SQRT": _number(1, _real(math.sqrt)),
+    "ROUND": _like(1, _real(_round), 2),
+    "MOD": _like(2, _strict(_mod)),
+    "SIN": _number(1, _real(math.sin)),
+    "COS": _number(1, _real(math.cos)),
+    "TAN": _number(1, _real(math.tan)),
+    "COT": _number(1, _real(lambda x: 1 / math.tan(x))),
+    "ASIN": _number(1, _real(math.asin)),
+    "ACOS": _number(1, _real(math.acos)),
+    "ATAN": _number(1, _real(math.atan)),
+    "ATAN2": _number(2, _real(math.atan2)),
+    "SUBSTRING": _text(2, 3, _substring),
+    "SPLIT_PART": _text(3, 3, _split_part),
+    "POINT": Signature("double", 2, 3, _shape("point"), "point", "2", "deg"),
+    "CIRCLE": Signature("double", 3, 4, _shape("circle"), "circle", "3", "deg"),
+    "POLYGON": Signature("double", 6, 1000, _shape("polygon"), "polygon", "*", "deg"),
+    "BOX": Signature("double", 4, 5, _strict(_box), "polygon", "*", "deg"),
+    "RANGE_S2D": Signature("double", 4, 4, _shape("range"), "range", "4", "deg"),
+    "REGION": Signature("char", 1, 1, _strict(_region_of), "shape", "*", "deg"),
+    "INTERVAL": Signature("double", 2, 2, _shape("interval"), "interval", "2"),
     "CONTAINS": Signature("int", 2, 2, _strict(_contains)),
     "INTERSECTS": Signature("int", 2, 2, _strict(_intersects)),
-    "DISTANCE": Signature("double", 2, 4, _strict(_distance)),
-    "AREA": Signature("double", 1, 1, _strict(_area)),
-    "CENTROID": Signature("char", 1, 1, _strict(_centroid), "point"),
-    "COORD1": Signature("double", 1, 1, _coordinate(0)),
-    "COORD2": Signature("double", 1, 1, _coordinate(1)),
-    "COORDSYS": Signature("char", 1, 1, lambda _shape: None),
-    "NOW": Signature("char", 0, 0, _text_of_now, "timestamp"),
+    "DISTANCE": Signature("double", 2, 4, _strict(_distance), unit="deg"),
+    "AREA": Signature("double", 1, 1, _strict(_area), unit="deg**2"),
+    "CENTROID": Signature("double", 1, 1, _strict(_centroid), "point", "2", "deg"),
+    "COORD1": Signature("double", 1, 1, _coordinate(0), unit="deg"),
+    "COORD2": Signature("double", 1, 1, _coordinate(1), unit="deg"),
+    "COORDSYS": Signature("char", 1, 1, lambda _shape: None, arraysize="16*"),
+    "NOW": Signature("char", 0, 0, _replaced, "timestamp", "23*"),
     "ISDOWNLOADABLE": Signature("int", 1, 1, _strict(lambda _plane: 0)),
+    "STDDEV": _number(1, _replaced),
+    "VARIANCE": _number(1, _replaced),
 }
+
+
+class Variance:
+    """The sample variance of a column (Welford's method), as PostgreSQL's `variance`."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._count = 0
+        self._mean = 0.0
+        self._squares = 0.0
+
+    def step(self, value: Value) -> None:
+        """Take one value in; NULL does not count."""
+        if value is not None:
+            self._count += 1
+            difference = float(value) - self._mean
+            self._mean += difference / self._count
+            self._squares += difference * (float(value) - self._mean)
+
+    def finalize(self) -> float | None:
+        """Return the variance; none of fewer than two values."""
+        return self._squares / (self._count - 1) if self._count > 1 else None
+
+
+class Deviation(Variance):
+    """The square root of the sample variance."""
+
+    def finalize(self) -> float | None:
+        """Return the standard deviation."""
+        variance = super().finalize()
+        return None if variance is None else math.sqrt(variance)
+
+
+_AGGREGATES: dict[str, Callable[[], Any]] = {"STDDEV": Deviation, "VARIANCE": Variance}
 
 
 def install(
     connection: sqlite3.Connection, now: str, is_downloadable: Callable[[str], bool]
 ) -> None:
     """Register every function with one connection; `now` stands still during the query."""
+    for name, aggregate in _AGGREGATES.items():
+        connection.create_aggregate(name, 1, aggregate)
     for name, signature in SIGNATURES.items():
+        if name in _AGGREGATES:
+            continue
         body = signature.body
         if name == "NOW":
             body = _constant(now)

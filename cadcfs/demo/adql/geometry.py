@@ -54,22 +54,13 @@ def box_text(lon: float, lat: float, width: float, height: float) -> str:
     return shape_text("polygon", (west, south, east, south, east, north, west, north))
 
 
-def range_text(west: float, east: float, south: float, north: float) -> str:
-    """Write RANGE_S2D as a polygon whose sides follow the parallels."""
-    if east < west:
-        east += 360.0
-    steps = [west + (east - west) * step / _CHORDS for step in range(_CHORDS + 1)]
-    corners = [(lon, south) for lon in steps] + [(lon, north) for lon in reversed(steps)]
-    return shape_text("polygon", tuple(value for corner in corners for value in corner))
-
-
 @lru_cache(maxsize=_REMEMBERED)
 def parse(text: str) -> Region | Interval:
     """Read a shape or an interval from its text form."""
     word, _, rest = text.strip().partition(" ")
     kind = word.lower()
     try:
-        if kind in ("point", "circle", "polygon", "interval"):
+        if kind in ("point", "circle", "polygon", "interval", "range"):
             numbers = tuple(float(part) for part in rest.split())
         else:
             kind, numbers = "interval", tuple(float(part) for part in text.split())
@@ -84,9 +75,22 @@ def _build(kind: str, numbers: tuple[float, ...]) -> Region | Interval:
         return Interval(lower, upper)
     if kind == "polygon":
         return _polygon(numbers)
+    if kind == "range":
+        return _range(*numbers)
     lon, lat, *rest = numbers
     radius = rest[0] if kind == "circle" else 0.0
     return Region(spherely.create_point(_wrapped(lon), lat), (lon, lat), radius)
+
+
+def _range(west: float, east: float, south: float, north: float) -> Region:
+    """Build RANGE_S2D, whose sides follow the parallels."""
+    if not (-90 <= south <= north <= 90):
+        raise ShapeError("a range goes from south to north")
+    if east < west:
+        east += 360.0
+    steps = [west + (east - west) * step / _CHORDS for step in range(_CHORDS + 1)]
+    corners = [(lon, south) for lon in steps] + [(lon, north) for lon in reversed(steps)]
+    return _polygon(tuple(value for corner in corners for value in corner))
 
 
 def _polygon(numbers: tuple[float, ...]) -> Region:

@@ -6,11 +6,13 @@ of the outermost select list.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
+from cadcfs.demo.adql import regions
 from cadcfs.demo.adql.catalogue import Catalogue, Field, Table
 from cadcfs.demo.adql.typing import type_of
 from cadcfs.errors import BadRequest
@@ -26,7 +28,9 @@ def place_of(node: exp.Expr) -> str:
     """Say where in the query a node stands, if the parser knows."""
     for part in (node, *node.find_all(exp.Identifier)):
         if "line" in part.meta:
-            return f" at line {part.meta['line']}, column {part.meta['col']}"
+            # The parser counts columns at the end of a word.
+            length = part.meta.get("end", 0) - part.meta.get("start", 0)
+            return f" at line {part.meta['line']}, column {part.meta['col'] - length}"
     return ""
 
 
@@ -36,6 +40,8 @@ class Scope:
 
     outer: Scope | None
     tables: dict[str, Fields] = field(default_factory=dict)
+    # Columns that a join made one of, by USING or NATURAL.
+    joined: set[str] = field(default_factory=set)
 
     def add(self, name: str, fields: Fields) -> None:
         """Put a table in sight."""
@@ -47,10 +53,13 @@ class Scope:
         """Return the field a column means, in this scope or an outer one."""
         wanted, table = column.name.lower(), column.table.lower()
         candidates = (self.tables.get(table),) if table else tuple(self.tables.values())
-        for fields in candidates:
-            for known in fields or ():
-                if known.name.lower() == wanted:
-                    return known
+        found = [
+            known for fields in candidates for known in fields or () if known.name.lower() == wanted
+        ]
+        if len(found) > 1 and "" not in self.tables and wanted not in self.joined:
+            raise AdqlError(f'column "{column.name}" is ambiguous{place_of(column)}')
+        if found:
+            return found[0]
         return self.outer.find(column) if self.outer else None
 
 
@@ -67,70 +76,51 @@ class Resolver:
         """The tables that the query named, each once."""
         return tuple(self._used.values())
 
-    def fields(self, query: exp.Expr) -> Fields:
+    def fields(self, query: exp.Expr, outer: Scope | None = None) -> Fields:
         """Check a whole query and return the fields of its result."""
-        return self._query(query, None, {})
-
-    def _query(self, query: exp.Expr, outer: Scope | None, named: Mapping[str, Fields]) -> Fields:
-        common = query.args.get("with_")
-        if common is not None:
-            named = dict(named)
-            for cte in common.expressions:
-                named[cte.alias.lower()] = self._query(cte.this, outer, named)
         if isinstance(query, exp.Subquery):
-            return self._query(query.this, outer, named)
-        if isinstance(query, exp.SetOperation):
-            left = self._query(query.left, outer, named)
-            right = self._query(query.right, outer, named)
-            if len(left) != len(right):
-                raise AdqlError("the parts of a set operation differ in their number of columns")
-            return left
+            return self.fields(query.this, outer)
         if not isinstance(query, exp.Select):
             raise AdqlError(f"a query is expected, not {query.key.upper()}")
-        return self._select(query, outer, named)
-
-    def _select(
-        self, select: exp.Select, outer: Scope | None, named: Mapping[str, Fields]
-    ) -> Fields:
         scope = Scope(outer)
-        origin = select.args.get("from_")
-        joins = select.args.get("joins") or []
-        if origin is not None:
-            self._sources(origin.this, scope, named)
+        joins = query.args.get("joins") or []
+        self._sources(query.args["from_"].this, scope)
         for join in joins:
-            self._sources(join.this, scope, named)
+            self._sources(join.this, scope)
         for join in joins:
-            for part in (join.args.get("on"), *(join.args.get("using") or ())):
-                self._expression(part, scope, named)
-        result = tuple(
-            known for item in select.expressions for known in self._item(item, scope, named)
-        )
-        for part in ("where", "having", "distinct", "limit", "offset"):
-            self._expression(select.args.get(part), scope, named)
+            self._join(join, scope)
+        result = tuple(known for item in query.expressions for known in self._item(item, scope))
+        for part in ("where", "having", "distinct", "limit"):
+            self._expression(query.args.get(part), scope)
         # Names given in the select list count in GROUP BY and ORDER BY.
         outputs = Scope(scope, {"": result})
         for part in ("group", "order"):
-            self._expression(select.args.get(part), outputs, named)
+            self._expression(query.args.get(part), outputs)
         return result
 
-    def _sources(self, source: exp.Expr, scope: Scope, named: Mapping[str, Fields]) -> None:
-        for join in source.args.get("joins") or []:
-            self._sources(join.this, scope, named)
-            self._expression(join.args.get("on"), scope, named)
-        wraps_table = isinstance(source, exp.Subquery) and isinstance(source.this, exp.Table)
-        if wraps_table or isinstance(source, exp.Paren):
-            self._sources(source.this, scope, named)
-        elif isinstance(source, exp.Subquery):
-            scope.add(source.alias, self._query(source.this, scope.outer, named))
+    def _sources(self, source: exp.Expr, scope: Scope) -> None:
+        joins = source.args.get("joins") or []
+        if isinstance(source, (exp.Subquery, exp.Paren)):
+            self._sources(source.this, scope)
         elif isinstance(source, exp.Table) and isinstance(source.this, exp.Identifier):
-            self._table(source, scope, named)
+            self._table(source, scope)
         else:
             raise AdqlError(f"not a table: {source.sql()}{place_of(source)}")
+        for join in joins:
+            self._sources(join.this, scope)
+        for join in joins:
+            self._join(join, scope)
 
-    def _table(self, node: exp.Table, scope: Scope, named: Mapping[str, Fields]) -> None:
-        if not node.db and node.name.lower() in named:
-            scope.add(node.alias_or_name, named[node.name.lower()])
-            return
+    def _join(self, join: exp.Join, scope: Scope) -> None:
+        self._expression(join.args.get("on"), scope)
+        for name in join.args.get("using") or ():
+            scope.joined.add(name.name.lower())
+            self._expression(exp.column(name.copy()), scope)
+        if str(join.args.get("method") or "").upper() == "NATURAL":
+            counted = Counter(f.name.lower() for fields in scope.tables.values() for f in fields)
+            scope.joined |= {name for name, count in counted.items() if count > 1}
+
+    def _table(self, node: exp.Table, scope: Scope) -> None:
         table = None if node.catalog else self._catalogue.find(node.db, node.name)
         if table is None:
             full = f"{node.db}.{node.name}" if node.db else node.name
@@ -143,7 +133,7 @@ class Resolver:
         if not alias:
             node.set("alias", exp.TableAlias(this=exp.to_identifier(table.name, quoted=True)))
 
-    def _item(self, item: exp.Expr, scope: Scope, named: Mapping[str, Fields]) -> Iterator[Field]:
+    def _item(self, item: exp.Expr, scope: Scope) -> Iterator[Field]:
         if isinstance(item, exp.Star):
             for fields in scope.tables.values():
                 yield from fields
@@ -155,24 +145,24 @@ class Resolver:
             item.set("db", None)
             yield from starred
             return
-        self._expression(item, scope, named)
+        self._expression(item, scope)
         inner = item.this if isinstance(item, exp.Alias) else item
         known = type_of(inner, scope.find)
         yield replace(known, name=item.alias) if isinstance(item, exp.Alias) else known
 
-    def _expression(self, part: exp.Expr | None, scope: Scope, named: Mapping[str, Fields]) -> None:
+    def _expression(self, part: exp.Expr | None, scope: Scope) -> None:
         """Check the names of an expression; queries within it open scopes of their own."""
         if part is None:
             return
-        if isinstance(part, (exp.Select, exp.SetOperation)):
-            self._query(part, scope, named)
+        if isinstance(part, exp.Select):
+            self.fields(part, scope)
             return
         if isinstance(part, exp.Column) and not isinstance(part.this, exp.Star):
             self._column(part, scope)
-        elif isinstance(part, exp.Identifier) and isinstance(part.parent, exp.Join):
-            self._column(exp.column(part.copy()), scope)
-        for child in part.iter_expressions():
-            self._expression(child, scope, named)
+        for child in list(part.iter_expressions()):
+            self._expression(child, scope)
+        if isinstance(part, exp.Anonymous):
+            regions.check(part, scope.find, lambda text: AdqlError(text + place_of(part)))
 
     def _column(self, column: exp.Column, scope: Scope) -> None:
         if scope.find(column) is None:

@@ -45,8 +45,10 @@ def _of_function(item: exp.Func, lookup: Lookup) -> Field:
     if isinstance(item, exp.Anonymous):
         name = str(item.this).lower()
         signature = SIGNATURES[name.upper()]
-        size = "*" if signature.datatype == "char" else ""
-        return Field(name, signature.datatype, size, signature.xtype)
+        if signature.like_argument and item.expressions:
+            first = type_of(item.expressions[0], lookup).datatype
+            return Field(name, first if first in _WHOLE else "double")
+        return Field(name, signature.datatype, signature.arraysize, signature.xtype, signature.unit)
     name = item.sql_name().lower()
     if isinstance(item, exp.Count):
         return Field(name, "long")

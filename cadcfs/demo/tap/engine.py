@@ -89,10 +89,9 @@ class Engine:
         connection = self._connect(query.tables, moment, setting)
         try:
             connection.set_progress_handler(control.must_end, _STEPS)
-            cursor = connection.execute(f"EXPLAIN {query.sql}" if empty else query.sql)
-            if empty:
-                cursor.close()
-                return Answer(query.fields, connection, connection.cursor())
+            # A condition that is never true is looked at first: nothing is read.
+            sql = f"SELECT * FROM ({query.sql}) WHERE 0" if empty else query.sql
+            cursor = connection.execute(sql)
             return Answer(_matching(query.fields, cursor), connection, cursor)
         except (sqlite3.Error, MemoryError) as trouble:
             connection.close()
@@ -164,7 +163,7 @@ def is_downloadable(database: Path, now: str, caller: Caller, plane: str) -> boo
 
 
 def _matching(fields: tuple[Field, ...], cursor: sqlite3.Cursor) -> tuple[Field, ...]:
-    names = [str(column[0]) for column in cursor.description]
+    names = [str(column[0]).partition(":")[0] for column in cursor.description]
     if len(names) == len(fields):
         return fields
     # JOIN ... USING shows its column once under `*`; go by the names that SQLite reports.

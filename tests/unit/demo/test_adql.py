@@ -29,8 +29,11 @@ CATALOGUE = Catalogue(
         ),
         Table(
             "caom2", "Plane",
-            (*_fields("obsID", "planeID", "publisherID", "dataProductType", "quality_flag",
-                      "position_bounds", "energy_bounds", "time_bounds"),
+            (*_fields("obsID", "planeID", "publisherID", "dataProductType", "quality_flag"),
+             Field("position_bounds", "char", "*", "shape"),
+             Field("position_bounds_samples", "char", "*", "multishape"),
+             Field("energy_bounds", "double", "2", "interval"),
+             Field("time_bounds", "double", "2", "interval"),
              Field("time_exposure", "double", unit="s"), Field("calibrationLevel", "int")),
         ),
         Table("caom2", "Artifact", (*_fields("planeID", "uri"), Field("contentLength", "long"))),
@@ -60,7 +63,6 @@ TAKEN = [
     "select count(*) from caom2.Plane",
     "select collection, count(*) as n from caom2.Observation group by collection having count(*)>3",
     "select collection, count(*) as n from caom2.Observation group by collection order by n desc",
-    "select collection from caom2.Observation union select collection from caom2.EnumField",
     "select obsID from caom2.Plane where CONTAINS(POINT('ICRS',1,2), position_bounds)=1",
     "select obsID from caom2.Plane where INTERSECTS(RANGE_S2D(1,2,3,4), position_bounds)=1",
     "select obsID from caom2.Plane where INTERSECTS(BOX('ICRS',1,2,3,4), position_bounds)=1",
@@ -80,9 +82,16 @@ TAKEN = [
         "select o.obsID from caom2.Observation o where exists"
         " (select 1 from caom2.Plane p where p.obsID = o.obsID)"
     ),
-    "select s.obsID from (select obsID from caom2.Plane) s",
+    "select obsID from caom2.Plane where 1 = CONTAINS(POINT('', 1, 2), position_bounds_samples)",
+    "select obsID from caom2.Plane where CONTAINS(REGION('Circle ICRS 1 2 3'), position_bounds)=0",
+    "select obsID from caom2.Plane where CONTAINS(CENTROID(position_bounds), CIRCLE(1, 2, 3))=0",
+    "select COORDSYS(position_bounds), DISTANCE(1, 2, 3, 4) from caom2.Plane",
+    "select stddev(time_exposure), variance(time_exposure), ln(time_exposure) from caom2.Plane",
+    "select obsID, planeID, collection from caom2.Observation join caom2.Plane using (obsID)",
+    "select o.obsID from caom2.Observation o left outer join caom2.Plane p on o.obsID = p.obsID",
+    "select obsID from caom2.Plane where CONTAINS(4.5e-7, energy_bounds) = 1",
     "select min(time_exposure), max(time_exposure), avg(time_exposure) from caom2.Plane",
-    "select coalesce(target_name, 'none') from caom2.Observation -- a comment",
+    "select lower(target_name) from caom2.Observation -- a comment",
 ]
 
 REFUSED = {
@@ -93,7 +102,7 @@ REFUSED = {
     "select from caom2.Plane": "select list is empty",
     "select obsID from caom2.Plane where (obsID='x'": "line 1",
     "select obsID from caom2.Plane limit 3": "line 1",
-    "select nothing from caom2.Plane": 'column "nothing" does not exist at line 1, column 14',
+    "select nothing from caom2.Plane": 'column "nothing" does not exist at line 1, column 8',
     "select p.nothing from caom2.Plane p": 'column "p.nothing" does not exist',
     "select obsID from caom2.Plane where x.obsID='1'": 'column "x.obsID"',
     "select name from sqlite_master": 'table "sqlite_master" does not exist',
@@ -102,7 +111,29 @@ REFUSED = {
     "select pi() from caom2.Plane": 'function "pi" does not exist',
     "select circle(1) from caom2.Plane": "wrong number of arguments",
     "select count(distinct obsID) from caom2.Plane": "DISTINCT",
-    "select obsID from caom2.Plane union select planeID, uri from caom2.Artifact": "number of col",
+    "select obsID from caom2.Plane union select obsID from caom2.Observation": "UNION is not",
+    "select s.obsID from (select obsID from caom2.Plane) s": "sub-select not supported in FROM",
+    "with s as (select obsID from caom2.Plane) select obsID from s": "WITH is not supported",
+    "select obsID from caom2.Plane offset 3": "invalid ADQL keyword: OFFSET at line 1, column 38",
+    "select coalesce(target_name, 'x') from caom2.Observation": 'function "coalesce"',
+    "select rand() from caom2.Plane": 'function "rand" does not exist at line 1, column 8',
+    "select truncate(1.5) from caom2.Plane": 'function "truncate" does not exist',
+    "select 1": "FROM is missing",
+    "select obsID % 2 from caom2.Plane": "not part of ADQL: MOD",
+    f"select obsID from {JOINED}": 'column "obsID" is ambiguous at line 1, column 8',
+    "select obsID from caom2.Plane p, caom2.Artifact p": "stands for two tables",
+    "select AREA(time_exposure) from caom2.Plane": "AREA() used with unsupported parameter",
+    "select CENTROID(time_exposure) from caom2.Plane": "CENTROID() used with unsupported",
+    "select obsID from caom2.Plane where CONTAINS(POINT('FK5',1,2), position_bounds)=1": "POINT takes ICRS only, not FK5 at line 1, column 46",
+    "select obsID from caom2.Plane where INTERSECTS(RANGE_S2D(10,11), position_bounds)=1": "wrong number of arguments to RANGE_S2D at line 1, column 48",
+    "select obsID from caom2.Plane where INTERSECTS(POLYGON('ICRS',1,2,3,4,5,6,7), position_bounds)"
+    "=1": "POLYGON requires an even number",
+    "select obsID from caom2.Plane where INTERSECTS(BOX(time_exposure,2,3,4), position_bounds)=1": "Cannot be parsed as double value: time_exposure",
+    "select obsID from caom2.Plane where INTERSECTS(REGION('Union ICRS 1'), position_bounds)=1": "REGION: not a region",
+    "select obsID from caom2.Plane where INTERSECTS(planeID, position_bounds)=1": "invalid argument type for intersects: planeID",
+    "select obsID from caom2.Plane where INTERSECTS(energy_bounds, position_bounds)=1": "compares regions with regions",
+    "select obsID from caom2.Plane where CONTAINS(POINT(1,2), position_bounds)=2": "must be compared with 0 or 1",
+    "select obsID from caom2.Plane where CONTAINS(POINT(1,2), position_bounds)": "must be compared with 0 or 1",
 }
 
 
@@ -123,7 +154,7 @@ def test_fields_keep_the_metadata_of_their_columns() -> None:
         "select p.time_exposure as t, count(*), AREA(position_bounds) from caom2.Plane p", CATALOGUE
     ).fields
     assert [(f.name, f.datatype, f.unit) for f in fields] == [
-        ("t", "double", "s"), ("count", "long", ""), ("area", "double", ""),
+        ("t", "double", "s"), ("count", "long", ""), ("area", "double", "deg**2"),
     ]  # fmt: skip
 
 
@@ -138,6 +169,11 @@ def test_fields_keep_the_metadata_of_their_columns() -> None:
         ("NOW()", "2026-01-01T00:00:00.000"),
         ("SQRT(-1)", None),
         ("AREA(NULL)", None),
+        ("CONTAINS(REGION('Position ICRS 10 20'), REGION('Box ICRS 10 20 1 1'))", 1),
+        ("INTERSECTS(RANGE_S2D(359, 1, -1, 1), POINT(0, 0))", 1),
+        ("COORD1(POINT('ICRS GEOCENTER', 1, 2))", 1.0),
+        ("ROUND(DISTANCE(0, 0, 0, 90), 9)", 90.0),
+        ("LN(1)", 0.0),
         ("CONTAINS(POINT('ICRS', 0, 0), CIRCLE('ICRS', 359.9, 0, 0.2))", 1),
         ("CONTAINS(POINT(10, 10), CIRCLE(10, 10.3, 0.2))", 0),
         ("CONTAINS(POINT(0, 0.5), BOX(0, 0, 2, 2))", 1),

@@ -12,7 +12,8 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
@@ -124,6 +125,20 @@ class Wholes:
         made = await self.make(key, maker)
         again = Remake(self, key, maker, made)
         return made, await self._streams.open(_version(key, made), again)
+
+    @asynccontextmanager
+    async def file(self, key: str, maker: Maker) -> AsyncIterator[Path]:
+        """A path under which the file can be read meanwhile; raises as `make` does."""
+        _, stream = await self.open(key, maker)
+        copy = _OwnFile(os.memfd_create("cadcfs", os.MFD_CLOEXEC))
+        try:
+            offset = 0
+            while data := await stream.read(offset, CHUNK):
+                await self._in_thread(os.write, copy.fd, data)
+                offset += len(data)
+        finally:
+            await stream.aclose()
+        yield Path(f"/proc/self/fd/{copy.fd}")
 
     def ahead(self, wanted: Sequence[tuple[str, Maker]]) -> None:
         """Make *wanted* in this order, a few at a time; takes the place of what waits so far."""

@@ -96,8 +96,11 @@ class MadeFile:
 class MadeFiles:
     """The made files of one directory, by name; those that cannot be made are not there."""
 
-    def __init__(self, wholes: Wholes, recipes: Mapping[str, Recipe]) -> None:
+    def __init__(
+        self, wholes: Wholes, recipes: Mapping[str, Recipe], *, ahead: int = AHEAD
+    ) -> None:
         self._wholes = wholes
+        self._ahead = ahead
         self._recipes = dict(sorted(recipes.items()))
         self._order = list(self._recipes)
         self._places = {name: place for place, name in enumerate(self._order)}
@@ -131,6 +134,6 @@ class MadeFiles:
 
     def _make_ahead(self, name: str) -> None:
         first = self._places[name] + 1
-        following: Sequence[str] = self._order[first : first + AHEAD]
+        following: Sequence[str] = self._order[first : first + self._ahead]
         recipes = [self._recipes[other] for other in following]
         self._wholes.ahead([(r.key, r.make) for r in recipes if r.closed is None])

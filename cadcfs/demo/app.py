@@ -57,7 +57,7 @@ def make_app(
         routes=[
             *registry.routes(),
             *tap.routes(),
-            *FileService(holdings, lookups).routes(),
+            *FileService(holdings, keys.signer, lookups).routes(),
             *SodaService(cutter, trio.CapacityLimiter(_CUTOUTS_AT_ONCE)).routes(),
             *Login(keys.signer).routes(),
             *ProxyEndpoint(keys.certificates).routes(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import socket
 import sqlite3
 import ssl
@@ -79,6 +80,14 @@ def received(base: str, path: str, timeout: float = PATIENCE) -> tuple[bytes, st
             if not piece:
                 return got, "FIN"
             got += piece
+
+
+async def completed(client: httpx.AsyncClient, job: httpx.URL) -> str:
+    """Wait for a job's end; its document."""
+    with trio.fail_after(PATIENCE):
+        while "COMPLETED" not in (reply := await client.get(job, params={"WAIT": "5"})).text:
+            pass
+    return reply.text
 
 
 def body_of(answer: bytes) -> bytes:
@@ -236,6 +245,44 @@ async def test_a_replaced_file_is_another_everywhere(
         hashlib.md5(archive.path_of(uri).read_bytes()).digest()
         == hashlib.md5(first.content).digest()
     )
+
+
+async def test_answers_of_tap_are_cut(control: Control) -> None:
+    await control.add("row-cap", rows=3)
+    query = {"LANG": "ADQL", "QUERY": "select collection from caom2.Observation"}
+    document = (await control.client.get("/argus/sync", params=query)).text
+    assert document.count("<TR>") == 3
+    assert 'value="OVERFLOW"' in document
+    text = await control.client.get("/argus/sync", params={**query, "RESPONSEFORMAT": "csv"})
+    assert len(text.text.splitlines()) == 1 + 3
+    fewer = await control.client.get("/argus/sync", params={**query, "MAXREC": "2"})
+    assert fewer.text.count("<TR>") == 2
+    job = await control.client.post("/argus/async", data={**query, "PHASE": "RUN"})
+    await completed(control.client, job.url)
+    result = await control.client.get(f"{job.url}/results/result")
+    assert result.text.count("<TR>") == 3
+    assert 'value="OVERFLOW"' in result.text
+
+
+async def test_queries_without_an_index_are_late(control: Control, served: Served) -> None:
+    await control.add("like-cadc", seconds=0.3)
+    by_index = "select productID from caom2.Plane where publisherID='x'"
+    for adql, least in ((by_index, 0.0), ("select obsID from caom2.Plane", 0.3)):
+        query = {"LANG": "ADQL", "QUERY": adql}
+        await control.client.post("/argus/sync", data=query)
+        record = served.log.records()[-1]
+        assert record.seconds >= least
+        assert record.faults == (("like-cadc",) if least else ())
+    job = await control.client.post("/argus/async", data={**query, "PHASE": "RUN"})
+    with trio.fail_after(PATIENCE):
+        while (
+            "COMPLETED"
+            not in (text := await control.client.get(job.url, params={"WAIT": "5"})).text
+        ):
+            pass
+    diagnosis = re.search(r"query:execute:(\d+)", text.text)
+    assert diagnosis
+    assert int(diagnosis[1]) >= 300
 
 
 async def test_chance_is_the_same_in_every_run(archive: Archive, nursery: trio.Nursery) -> None:

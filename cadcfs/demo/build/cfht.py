@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from cadcfs.demo.auth.users import TEAM
 from cadcfs.demo.build.pixels import (
     celestial,
     sky,
@@ -29,6 +30,7 @@ def observations(plan: Plan) -> Iterator[Exposure]:
     yield _stack(plan)
     yield _spectrum(plan)
     yield _proprietary(plan)
+    yield _hidden(plan)
     yield from _calibrations(plan)
     yield Exposure(
         "CFHT", "2999002", "Empty field",
@@ -39,11 +41,6 @@ def observations(plan: Plan) -> Iterator[Exposure]:
         "CFHT", "2999003", "Undated",
         (Product("2999003o", (shared(plan),), {**_GREEN, "dataRelease": None}),),
         _MEGAPRIME,
-    )  # fmt: skip
-    yield Exposure(
-        "CFHT", "2999004", "Hidden",
-        (Product("2999004o", (shared(plan),), {**_GREEN, "dataRelease": FUTURE}),),
-        {**_MEGAPRIME, "metaRelease": FUTURE},
     )  # fmt: skip
 
 
@@ -151,10 +148,27 @@ def _proprietary(plan: Plan) -> Exposure:
     preview = "cadc:CFHT/2999001o_preview_256.jpg"
     write_preview(plan.store.path(preview), plan.rng, 256)
     items = (plan.store.keep(uri), plan.store.keep(preview, "preview", "meta"))
-    values = {**circle(83.6, 22.0, 0.5), **_GREEN, **time(60000.1, 120), "dataRelease": FUTURE}
+    values = {
+        **circle(83.6, 22.0, 0.5),
+        **_GREEN,
+        **time(60000.1, 120),
+        "dataRelease": FUTURE,
+        "dataReadGroups": TEAM,
+    }
     return Exposure(
         "CFHT", "2999001", "Proprietary", (Product("2999001o", items, values),), _MEGAPRIME
     )
+
+
+def _hidden(plan: Plan) -> Exposure:
+    """What only its team knows of: neither metadata nor data are public."""
+    uri = "cadc:CFHT/2999004o.fits"
+    image = sky(plan.rng, (64, 64))
+    write_image(plan.store.path(uri), image, {"OBSTYPE": "OBJECT", "OBJECT": "Hidden"})
+    metadata = {"metaRelease": FUTURE, "metaReadGroups": TEAM}
+    data = {"dataRelease": FUTURE, "dataReadGroups": TEAM}
+    product = Product("2999004o", (plan.store.keep(uri),), {**_GREEN, **metadata, **data})
+    return Exposure("CFHT", "2999004", "Hidden", (product,), {**_MEGAPRIME, **metadata})
 
 
 def _calibrations(plan: Plan) -> Iterator[Exposure]:

@@ -19,8 +19,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cadcfs.demo.auth.caller import Caller, caller_of
+from cadcfs.demo.auth.tokens import Signer
 from cadcfs.demo.data.bodies import FileBody, MadeBody
-from cadcfs.demo.data.holdings import Holding, Holdings, is_legal, token_for
+from cadcfs.demo.data.holdings import Holding, Holdings, is_legal
 from cadcfs.demo.data.operations import operate
 from cadcfs.demo.data.parameters import is_operation, parameters_of
 from cadcfs.demo.data.shapes import ParameterError
@@ -50,18 +51,29 @@ class Asked:
         uri, _, name = (rest if known else path).partition(_NAMED)
         return cls(uri, token if known else None, name or None)
 
-    def address(self, base: str) -> str:
+    def address(self, base: str, token: str) -> str:
         """Write the path of the file below a site, with a token that lets anybody read it."""
         name = f"{_NAMED}{self.name}" if self.name else ""
-        return f"{base}/files/{token_for(self.uri)}/{quote(self.uri + name, safe=_IN_PATHS)}"
+        return f"{base}/files/{token}/{quote(self.uri + name, safe=_IN_PATHS)}"
 
 
 class FileService:
     """Serves `/raven/files` and the files of each storage site."""
 
-    def __init__(self, holdings: Holdings, limiter: trio.CapacityLimiter, *, seed: int = 0) -> None:
-        """Serve what the holdings know; which site a caller is sent to follows from the seed."""
+    def __init__(
+        self,
+        holdings: Holdings,
+        signer: Signer,
+        limiter: trio.CapacityLimiter,
+        *,
+        seed: int = 0,
+    ) -> None:
+        """Serve what the holdings know; which site a caller is sent to follows from the seed.
+
+        Addresses at the sites are signed: whoever has one may read that one file.
+        """
         self._holdings = holdings
+        self._signer = signer
         self._limiter = limiter
         self._cutouts = trio.CapacityLimiter(_CUTOUTS_AT_ONCE)
         self._random = Random(seed)
@@ -77,20 +89,22 @@ class FileService:
     async def _raven(self, request: Request) -> Response:
         asked = Asked.from_path(request.path_params["path"])
         missing = asked.uri if request.method == "HEAD" else f"not available: {asked.uri}"
-        found = await self._find(asked, caller_of(request.scope), missing)
+        caller = caller_of(request.scope)
+        found = await self._find(asked, caller, missing)
         if isinstance(found, Response):
             return found
         if request.method == "HEAD":
             return Response(headers={**found.headers(), "Server": "storage-inventory/raven-1.0"})
         site = self._random.choice(SITES)
-        address = asked.address(str(request.base_url).rstrip("/") + site)
+        token = self._signer.grant(asked.uri, caller.name)
+        address = asked.address(str(request.base_url).rstrip("/") + site, token)
         query = f"?{request.url.query}" if request.url.query else ""
         return Response(status_code=303, headers={"Location": address + query})
 
     async def _minoc(self, request: Request) -> Response:
         asked = Asked.from_path(request.path_params["path"])
-        if asked.token is not None and asked.token != token_for(asked.uri):
-            return PlainTextResponse("permission denied: invalid auth token", 403)
+        if asked.token is not None and not self._signer.permits(asked.token, asked.uri):
+            return PlainTextResponse("invalid auth token", 403)
         found = await self._find(asked, caller_of(request.scope), f"not found: {asked.uri}")
         if isinstance(found, Response):
             return found

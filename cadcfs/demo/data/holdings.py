@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import sqlite3
 import uuid
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
@@ -113,17 +112,3 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
 def is_legal(uri: str) -> bool:
     """Say whether a text is an artifact URI, `scheme:path/name`."""
     return _URI.fullmatch(uri) is not None
-
-
-def token_for(uri: str) -> str:
-    """Make the token of a pre-authorised address: bound to one URI, without an end.
-
-    It has the shape of CADC's (two parts of base64 around `~`) and is the same every time.
-    """
-    grant = f"uri={uri}&gnt=ReadGrant".encode()
-    signature = sha256(b"embedded archive:" + grant).digest()
-    return f"{_url_text(grant)}~{_url_text(signature)}"
-
-
-def _url_text(data: bytes) -> str:
-    return urlsafe_b64encode(data).decode().rstrip("=")

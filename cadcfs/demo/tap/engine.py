@@ -23,6 +23,7 @@ from cadcfs.demo.adql.gate import translate
 from cadcfs.demo.adql.scope import AdqlError
 from cadcfs.demo.auth.access import now_text, row_condition
 from cadcfs.demo.auth.caller import ANONYMOUS, Caller
+from cadcfs.demo.faults.pace import UNDISTURBED, Pace
 from cadcfs.demo.tap.schema_tables import catalogue, image_of
 from cadcfs.demo.tap.uploads import Uploads
 
@@ -50,6 +51,7 @@ class Setting:
     caller: Caller = ANONYMOUS
     base_url: str = ""
     uploads: Uploads | None = None
+    pace: Pace = UNDISTURBED
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,10 @@ class Control:
     def stop(self) -> None:
         """Make the query end soon."""
         self._stopped.set()
+
+    def pause(self, seconds: float) -> None:
+        """Hold the query up, unless it has to end before (blocking)."""
+        self._stopped.wait(min(seconds, max(0.0, self._end - time.monotonic())))
 
     def must_end(self) -> int:
         """Answer SQLite's progress handler: non-zero interrupts."""

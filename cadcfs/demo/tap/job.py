@@ -12,6 +12,7 @@ from typing import Any
 import trio
 
 from cadcfs.demo.auth.caller import Caller
+from cadcfs.demo.faults.pace import UNDISTURBED, Pace
 from cadcfs.demo.tap.submission import Pairs, Submission
 
 ACTIVE = frozenset({"PENDING", "QUEUED", "EXECUTING"})
@@ -57,6 +58,7 @@ class Job:
     error: str | None = None
     file: str | None = None
     content_type: str = ""
+    pace: Pace = UNDISTURBED
     changed: trio.Event = field(default_factory=trio.Event)
 
     @property

@@ -16,6 +16,7 @@ import trio
 
 from cadcfs.demo.adql.scope import AdqlError
 from cadcfs.demo.auth.caller import Caller
+from cadcfs.demo.faults.pace import Pace
 from cadcfs.demo.tap.engine import Control, Engine, QueryFailedError, Setting
 from cadcfs.demo.tap.formats import error_body
 from cadcfs.demo.tap.job import Job, now
@@ -95,8 +96,9 @@ class Jobs:
         """Write a job's record down."""
         await trio.to_thread.run_sync(self._store.save, job, job.to_json(), limiter=self._writer)
 
-    async def start(self, job: Job) -> None:
+    async def start(self, job: Job, pace: Pace) -> None:
         """Queue a pending job."""
+        job.pace = pace
         job.move("QUEUED")
         self._waiting.send_nowait(job)
         await self.save(job)
@@ -179,8 +181,10 @@ class Execution:
 
     def _ask(self) -> None:
         question = Question.of(self._job.submission)
-        setting = Setting(self._job.caller, self._job.base_url, uploads_of(self._job.submission))
+        job = self._job
+        setting = Setting(job.caller, job.base_url, uploads_of(job.submission), job.pace)
         self._note("read:tap_schema")
+        self._control.pause(job.pace.seconds)
         result = Result.begin(self._engine, question, setting, self._control, capped=True)
         self._note("query:execute")
         try:

@@ -50,7 +50,7 @@ class Result:
         """Start a query and fetch its first rows (blocking)."""
         answer = engine.start(question.adql, control, setting, empty=question.maxrec == 0)
         try:
-            limit = question.limit(len(answer.fields), capped=capped)
+            limit = setting.pace.limit(question.limit(len(answer.fields), capped=capped))
             return cls(answer, question, limit, setting.base_url)
         except BaseException:
             answer.close()

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from cadcfs.demo.adql.scope import AdqlError
 from cadcfs.demo.auth.caller import Caller, caller_of
+from cadcfs.demo.faults.pace import pace_of
 from cadcfs.demo.requestlog import note_query
 from cadcfs.demo.tap.engine import Control, Engine, QueryFailedError, Setting
 from cadcfs.demo.tap.formats import error_body
@@ -67,12 +68,14 @@ class SyncEndpoint:
         return await self._answer(job, submission, request)
 
     async def _answer(self, job: str, submission: Submission, request: Request) -> Response:
+        pace = pace_of(request.scope, submission.get("QUERY"))
+        await trio.sleep(pace.seconds)
         control = Control(self._engine.seconds)
         caller, base = caller_of(request.scope), str(request.base_url).rstrip("/")
 
         def begin() -> tuple[Question, Result]:
             question = Question.of(submission)
-            setting = Setting(caller, base, uploads_of(submission))
+            setting = Setting(caller, base, uploads_of(submission), pace)
             return question, Result.begin(self._engine, question, setting, control)
 
         try:

@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from cadcfs.demo.auth.caller import caller_of
+from cadcfs.demo.faults.pace import Pace, pace_of
 from cadcfs.demo.requestlog import note_query
 from cadcfs.demo.tap.job import Job
 from cadcfs.demo.tap.jobs import Jobs
@@ -74,7 +75,7 @@ class UwsEndpoint:
         run = submission.get("PHASE") is not None and phase_wish(submission) == "RUN"
         await self._jobs.create(job)
         if run:
-            await self._jobs.start(job)
+            await self._jobs.start(job, _pace(job, request))
         return _see(request, job)
 
     async def _job(self, request: Request) -> Response:
@@ -85,7 +86,7 @@ class UwsEndpoint:
             submission = await submission_of(request)
             if (submission.get("ACTION") or "").upper() == "DELETE":
                 return await self._delete(job, request)
-            await self._change(job, "parameters", submission)
+            await self._change(job, "parameters", submission, request)
             return _see(request, job)
         await wait(job, _query(request).get("WAIT"))
         document = job_document(job, _results_of(job, request))
@@ -100,13 +101,13 @@ class UwsEndpoint:
         if request.method == "DELETE":
             raise HTTPException(400, f"cannot delete {job.id}/{name}")
         if request.method == "POST":
-            await self._change(job, name, await submission_of(request))
+            await self._change(job, name, await submission_of(request), request)
             return _see(request, job)
         return self._show(job, name, request)
 
-    async def _change(self, job: Job, name: str, submission: Submission) -> None:
+    async def _change(self, job: Job, name: str, submission: Submission, request: Request) -> None:
         if name == "phase":
-            await self._change_phase(job, phase_wish(submission))
+            await self._change_phase(job, phase_wish(submission), request)
             return
         if name == "parameters":
             set_parameters(job, submission)
@@ -119,11 +120,11 @@ class UwsEndpoint:
             raise HTTPException(400 if name in TEXTS else 404, f"not modifiable: {name}")
         await self._jobs.save(job)
 
-    async def _change_phase(self, job: Job, wish: str) -> None:
+    async def _change_phase(self, job: Job, wish: str, request: Request) -> None:
         if wish == "ABORT":
             await self._jobs.abort(job)
         elif job.phase == "PENDING":
-            await self._jobs.start(job)
+            await self._jobs.start(job, _pace(job, request))
         else:
             raise HTTPException(400, f"cannot execute job {job.id} when phase = {job.phase}")
 
@@ -177,6 +178,10 @@ def _results_of(job: Job, request: Request) -> Pairs:
     if job.phase == "COMPLETED" and job.file:
         results = (*results, ("result", f"{_base(request)}/argus/results/{job.file}"))
     return results
+
+
+def _pace(job: Job, request: Request) -> Pace:
+    return pace_of(request.scope, job.submission.get("QUERY"))
 
 
 def _query(request: Request) -> Submission:

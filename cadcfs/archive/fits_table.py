@@ -81,13 +81,13 @@ def _column(table: TableElement, told: Field) -> _Column:
     dtype = table.array.dtype[told.ID]
     is_text = told.datatype in ("char", "unicodeChar")
     code = "A" if is_text else CODES.get(told.datatype, "A")
-    is_varying = dtype == object and code != "A"
+    is_varying = dtype.kind == "O" and code != "A"
     return _Column(told, code, shape=dtype.shape, is_varying=is_varying)
 
 
 def _put_by(values: Any, column: _Column, waiting: IO[bytes]) -> None:  # noqa: ANN401
     """Turn one column of a part into plain arrays, and note what its heading must say."""
-    masked = np.ma.getmaskarray(values)
+    masked: Any = np.ma.getmaskarray(values)
     if column.code == "A":
         # Text in arrays is written as one text, as VOTable has it.
         texts = np.array([_bytes(v) for v in values.data.tolist()], dtype="S")
@@ -188,7 +188,7 @@ def _write(
 def _primary() -> bytes:
     header = fits.PrimaryHDU().header
     header["EXTEND"] = True
-    return header.tostring().encode("ascii")
+    return bytes(header.tostring().encode("ascii"))
 
 
 def _stored(column: _Column) -> tuple[Any, ...]:
@@ -236,7 +236,11 @@ def _heading(names: Sequence[str], columns: Sequence[_Column]) -> fits.Header:
         ):
             if value:
                 text = " ".join(str(value).split())
-                header.set(f"{key}{number}", text.encode("ascii", "replace").decode(), after=f"TFORM{number}")
+                header.set(
+                    f"{key}{number}",
+                    text.encode("ascii", "replace").decode(),
+                    after=f"TFORM{number}",
+                )
     return header
 
 

@@ -93,7 +93,7 @@ def _heading(table: TableElement) -> str:
 
 def _column(table: TableElement, field: Field, kind: pa.DataType) -> pa.Array:
     column = table.array[field.ID]
-    masked = np.ma.getmaskarray(column)
+    masked: Any = np.ma.getmaskarray(column)
     if pa.types.is_list(kind):
         return pa.array([_listed(v) for v in column], type=kind)
     if masked.ndim > 1:
@@ -102,7 +102,10 @@ def _column(table: TableElement, field: Field, kind: pa.DataType) -> pa.Array:
     if pa.types.is_string(kind):
         texts = (_text(value) for value in data.tolist())
         return pa.array(
-            [None if null or text == "" else text for text, null in zip(texts, masked, strict=True)],
+            [
+                None if null or text == "" else text
+                for text, null in zip(texts, masked, strict=True)
+            ],
             type=kind,
         )
     return pa.array(np.asarray(data).astype(kind.to_pandas_dtype()), type=kind, mask=masked)

@@ -152,10 +152,10 @@ class _Cuts:
             self.parser.StartElementHandler = self._cut
             self.parser.EndElementHandler = self._end_in_data
 
-    def _end(self, tag: str) -> None:
+    def _end(self, _: str) -> None:
         self._open.pop()
 
-    def _cut(self, tag: str, _: dict[str, str]) -> None:
+    def _cut(self, _tag: str, _: dict[str, str]) -> None:
         """The first row, or the first one of another part."""
         self.places.append(self.parser.CurrentByteIndex)
         self.parser.StartElementHandler = None

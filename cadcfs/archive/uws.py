@@ -80,11 +80,11 @@ class Uws:
             raise refusal_in(exc) from exc
         return parse_job(answer.body, answer.url)
 
-    async def run(self, job_id: str) -> None:
-        await self._tell(job_id, "RUN")
+    async def run(self, job_id: str) -> RemoteJob:
+        return await self._tell(job_id, "RUN")
 
-    async def abort(self, job_id: str) -> None:
-        await self._tell(job_id, "ABORT")
+    async def abort(self, job_id: str) -> RemoteJob:
+        return await self._tell(job_id, "ABORT")
 
     async def delete(self, job_id: str) -> None:
         """Delete the job; one that is gone already is no error."""
@@ -122,9 +122,14 @@ class Uws:
         text = answer.body.decode("utf-8", "replace").strip()
         return told(text) or text or remote.error or "the archive does not say why"
 
-    async def _tell(self, job_id: str, phase: str) -> None:
+    async def _tell(self, job_id: str, phase: str) -> RemoteJob:
         url = f"{await self._url(job_id)}/phase"
-        await self._client.post(url, {"PHASE": phase}, seconds=self._seconds)
+        answer = await self._client.post(url, {"PHASE": phase}, seconds=self._seconds)
+        try:
+            return parse_job(answer.body, answer.url)
+        except Incomplete:
+            # A service that does not lead to the job after a change.
+            return await self.job(job_id)
 
     async def _url(self, job_id: str) -> str:
         return f"{await self._services.tap_url()}/async/{job_id}"

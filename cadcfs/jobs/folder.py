@@ -1,0 +1,78 @@
+"""Where the files of a job lie.
+
+    <key>/work/       the query and what editors leave beside it, under the names that users see
+    <key>/uploads/    tables as they were written
+    <key>/tables/     the same as VOTables: what the archive gets
+    <key>/result.*    the result, and what was made of it
+    <key>.lock        held by the process that talks to the archive about this job
+
+All methods block.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+QUERY = "query.adql"
+
+
+class Folder:
+    """The directory of one job."""
+
+    def __init__(self, root: Path, key: int) -> None:
+        self.path = root / str(key)
+        self.work = self.path / "work"
+        self.uploads = self.path / "uploads"
+        self.tables = self.path / "tables"
+        self._lock = root / f"{key}.lock"
+
+    def make(self) -> None:
+        for place in (self.work, self.uploads, self.tables):
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def result(self, ending: str) -> Path:
+        return self.path / f"result.{ending}"
+
+    def write_query(self, adql: str) -> None:
+        (self.work / QUERY).write_text(adql)
+
+    def written_tables(self) -> dict[str, bytes]:
+        """The uploads as VOTables, by table name."""
+        if not self.tables.is_dir():
+            return {}
+        return {file.stem: file.read_bytes() for file in sorted(self.tables.glob("*.vot"))}
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def remove_lock(self) -> None:
+        self._lock.unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[bool]:
+        """True inside for the one process that may talk to the archive about this job."""
+        self._lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        number = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield True
+            except BlockingIOError:
+                yield False
+        finally:
+            os.close(number)
+
+
+def settle(file: Path) -> None:
+    """Return when *file* and its name would survive a power cut."""
+    for path in (file, file.parent):
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)

@@ -75,6 +75,14 @@ class Settings:
     read_time: float = 60.0
     """Time without a byte before a read fails."""
 
+    jobs_polled: int = 4
+    """Jobs that are asked at once how far they are."""
+
+    @property
+    def archive(self) -> str:
+        """What tells this archive from others, in keys of what is remembered."""
+        return f"{self.tap_url or self.registry_url} {self.tap_id}"
+
     @property
     def registry_urls(self) -> tuple[str, ...]:
         return tuple(self.registry_url.split())

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pyfuse3
@@ -24,6 +25,7 @@ from cadcfs.cache.stream import Streams
 from cadcfs.cache.whole import Wholes
 from cadcfs.config import Settings
 from cadcfs.errors import CadcfsError, UserError
+from cadcfs.jobs.opening import opened
 from cadcfs.kernel.allowance import StatAllowance
 from cadcfs.kernel.callers import Lookers
 from cadcfs.kernel.operations import Operations
@@ -32,6 +34,7 @@ from cadcfs.logs import RecentLines
 from cadcfs.network.carrier import Carrier
 from cadcfs.network.client import Client
 from cadcfs.tree.catalogue import Catalogue
+from cadcfs.tree.jobs import JobsDirectory
 from cadcfs.tree.root import root
 from cadcfs.tree.workshop import Workshop
 
@@ -70,7 +73,9 @@ async def _serve(
     settings: Settings, mountpoint: Path, recent: RecentLines, ready: Callable[[], None]
 ) -> None:
     carrier = Carrier(stall=settings.read_time)
-    async with Client() as client, trio.open_nursery() as nursery:
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(Client())
+        nursery = await stack.enter_async_context(trio.open_nursery())
         listings = Listings(
             settings.cache_dir / "answers-v2", nursery, patience=settings.listing_time
         )
@@ -89,8 +94,10 @@ async def _serve(
             Workshop(wholes, files),
             settings,
         )
+        desks = await stack.enter_async_context(opened(settings, client, services, "anonymous"))
+        jobs = JobsDirectory(desks.jobs, desks.results, desks.short_forms)
         status = Status(settings, mountpoint, listings)
-        tree = root(catalogue, status.text, recent.text, time.time_ns())
+        tree = root(catalogue, jobs, status.text, recent.text, time.time_ns())
         allowance = StatAllowance(settings.stat_allowance, settings.listing_time)
         sizes = Sizes(Lookers(settings.lookers.split()), allowance)
         operations = Operations(tree, settings.cache_dir, sizes)
@@ -98,6 +105,7 @@ async def _serve(
         _attach(operations, mountpoint, settings)
         try:
             nursery.start_soon(operations.interrupts.watch)
+            nursery.start_soon(desks.jobs.start)
             nursery.start_soon(_end_on_signal, nursery.cancel_scope)
             nursery.start_soon(_announce, mountpoint, catalogue, ready)
             await pyfuse3.main(max_tasks=MAX_TASKS)

@@ -61,7 +61,7 @@ async def as_votable(source: Path, target: Path) -> None:
 
 
 def kind_of(file: Path) -> str:
-    """`votable`, `fits`, `ascii.ecsv` or `ascii.csv`; `BadRequest` for what is no table; blocking."""
+    """Its format, as `Table.read` calls it; `BadRequest` for what is no table; blocking."""
     with file.open("rb") as opened:
         begin = opened.read(4096)
     if begin.startswith(b"SIMPLE  ="):

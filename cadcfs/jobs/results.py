@@ -1,4 +1,4 @@
-"""The result of a job in one of its formats: made when it is first wanted, once however many ask."""
+"""The result of a job in one of its formats: made when it is first wanted, once for all."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class Workspace:
 
 def _names(place: Path) -> list[str]:
     try:
-        return sorted(os.listdir(place))
+        return sorted(entry.name for entry in place.iterdir())
     except FileNotFoundError:
         return []
 
@@ -155,9 +155,12 @@ class WrittenFile:
 
     def attributes_now(self) -> Attributes:
         # Inline: a stat of a local file costs less than the hop into a thread.
-        found = os.fstat(self._kept) if self._kept is not None else os.stat(self.path)
-        mode = 0o444 if self.workspace.is_fixed(self.name) else 0o644
-        return Attributes(stat.S_IFREG | mode, found.st_size, found.st_mtime_ns, valid=0)
+        try:
+            found = os.fstat(self._kept) if self._kept is not None else self.path.stat()
+        except FileNotFoundError as exc:
+            raise NotFound(f"{self.workspace.key}/{self.name} is gone") from exc
+        # Also where it cannot be written any more: rm asks about each file that says so.
+        return Attributes(stat.S_IFREG | 0o644, found.st_size, found.st_mtime_ns, valid=0)
 
     async def attributes(self) -> Attributes:
         return self.attributes_now()

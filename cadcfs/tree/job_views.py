@@ -96,7 +96,7 @@ class TextFile:
 
     def attributes_now(self) -> Attributes:
         size = len(self._known.encode()) if self._known is not None else 0
-        return Attributes(stat.S_IFREG | 0o444, size, self._mtime_ns, valid=0)
+        return Attributes(stat.S_IFREG | 0o644, size, self._mtime_ns, valid=0)
 
     async def attributes(self) -> Attributes:
         return self.attributes_now()
@@ -129,10 +129,10 @@ class ResultFile:
     def attributes_now(self) -> Attributes | None:
         try:
             # Inline: a stat of a local file costs less than the hop into a thread.
-            found = os.stat(self._results.place(self._job_key, self._form))
+            found = self._results.place(self._job_key, self._form).stat()
         except OSError:
             return None
-        return Attributes(stat.S_IFREG | 0o444, found.st_size, found.st_mtime_ns, LONG)
+        return Attributes(stat.S_IFREG | 0o644, found.st_size, found.st_mtime_ns, LONG)
 
     async def attributes(self) -> Attributes:
         await self._results.whole(self._job_key, self._form)

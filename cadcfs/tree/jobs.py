@@ -96,7 +96,14 @@ class JobsDirectory:
         self._directories.pop(job.key, None)
         self._changed_ns = time.time_ns()
 
-    async def move(self, name: str, target: Directory, new: str, *, replace: bool) -> None:
+    async def move(
+        self,
+        name: str,
+        target: Directory,
+        new: str,
+        *,
+        replace: bool,  # noqa: ARG002
+    ) -> None:
         job = await self._jobs.find(name)
         if target is not self:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name)

@@ -9,10 +9,11 @@ from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.collections import CollectionsDirectory
 from cadcfs.tree.endless import NamesDirectory, RegionsDirectory
 from cadcfs.tree.hints import README, hint
+from cadcfs.tree.node import Directory
 from cadcfs.tree.plain import ControlFile, FixedDirectory
 
 
-def root(catalogue: Catalogue, status: Callable[[], str], log: Callable[[], str],
+def root(catalogue: Catalogue, jobs: Directory, status: Callable[[], str], log: Callable[[], str],
          mtime_ns: int) -> FixedDirectory:  # fmt: skip
     """The root directory; `.cadcfs/` opens but is not listed."""
     control = FixedDirectory(
@@ -29,6 +30,7 @@ def root(catalogue: Catalogue, status: Callable[[], str], log: Callable[[], str]
             "collections": CollectionsDirectory(catalogue),
             "region": RegionsDirectory(catalogue, Question(None), "/region"),
             "name": NamesDirectory(catalogue, Question(None), "/name"),
+            "jobs": jobs,
         },
         unlisted={".cadcfs": control},
     )

@@ -29,7 +29,7 @@ def targets(server: Server, collection: str) -> set[str]:
 
 
 def test_the_root(mount: Mount) -> None:
-    assert sorted(os.listdir(mount.path)) == ["README.txt", "collections", "name", "region"]
+    assert sorted(os.listdir(mount.path)) == ["README.txt", "collections", "jobs", "name", "region"]
     assert "by-target" in (mount.path / "README.txt").read_text()
     assert not (mount.path / "collections").is_symlink()
 

@@ -125,8 +125,10 @@ class BlockFile:
 
     @property
     def capacity(self) -> int:
-        """Bytes of it that fit at once."""
-        return self.version.size if self._map is not None else self._memory.share
+        """Bytes that are kept of it at most."""
+        if self._map is not None and self._place is not None:
+            return self._place.room.limit
+        return self._memory.share
 
     @property
     def was_opened(self) -> bool:
@@ -224,7 +226,11 @@ class BlockFile:
         if self._whole is None or self._matched or not absent:
             return None
         complete = absent == presence.blocks - presence.count
-        if complete or self._whole.ends_with(block * presence.block_size, end):
+        # Or what came before may be gone again, but was digested in its turn.
+        digested = self._whole.queued // presence.block_size
+        if complete or (
+            end == presence.size and presence.here.find(0, min(digested, block), block) < 0
+        ):
             return presence.here.rfind(0, block, block + count)
         return None
 

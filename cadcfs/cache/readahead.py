@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 RUN = 512 * 1024
 """Bytes in sequence before anything is fetched ahead: a header must not cost more than itself."""
+READS = 3
+"""Reads that a run has at least: two neighbours are no direction."""
 NEAR = 512 * 1024
 """Bytes that a read may jump and still continue a run: the kernel's own read-ahead reorders."""
 LARGEST = 16 << 20
@@ -14,15 +17,27 @@ CURSORS = 2
 """Runs followed at once, so that two readers of one file do not fight."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Cursor:
-    """One run: where it began, how far it has come, and how many bytes of it were read."""
+    """One run: where it began, how far it has come, and up to where is here or under way."""
 
     start: int
     end: int
-    consumed: int
-    known_here: int = 0
-    """Up to where everything is here or under way, so that a hit need not look again."""
+    reads: int = 1
+    ahead: int = 0
+    fetches: set[Any] = field(default_factory=set)
+    """What is under way for this run alone."""
+
+    def window(self, *, slow: bool) -> int:
+        """Bytes beyond the end that are worth fetching now.
+
+        Half of what the run has covered: 256 KiB at first, and a reader who stops has wasted half
+        as much as it read. All of it where streams are slow, for the round trips to come.
+        """
+        covered = self.end - self.start
+        if covered < RUN or self.reads < READS:
+            return 0
+        return min(covered if slow else covered // 2, LARGEST)
 
 
 class ReadAhead:
@@ -31,23 +46,20 @@ class ReadAhead:
     def __init__(self) -> None:
         self._cursors: list[Cursor] = []
 
-    def window(self, offset: int, size: int) -> tuple[Cursor, int]:
-        """Note a read; its run, and how many bytes beyond its end are worth fetching now.
-
-        Never more than the run has read, so that a reader who stops wastes at most as much.
-        """
-        cursor = self._follow(offset, size)
-        return cursor, min(cursor.consumed, LARGEST) if cursor.consumed >= RUN else 0
-
-    def _follow(self, offset: int, size: int) -> Cursor:
+    def follow(self, offset: int, size: int) -> tuple[Cursor, Cursor | None]:
+        """The run that a read belongs to, and the one that was given up for it."""
         for cursor in self._cursors:
-            if cursor.end - NEAR <= offset <= cursor.end + NEAR and offset >= cursor.start:
-                cursor.consumed += max(0, offset + size - max(cursor.end, offset))
+            if cursor.start <= offset and cursor.end - NEAR <= offset <= cursor.end + NEAR:
                 cursor.end = max(cursor.end, offset + size)
-                # The most recent run is last; the oldest makes room for a new one.
-                self._cursors.remove(cursor)
-                self._cursors.append(cursor)
-                return cursor
-        cursor = Cursor(offset, offset + size, size)
-        self._cursors = [*self._cursors[-(CURSORS - 1) :], cursor]
-        return cursor
+                cursor.reads += 1
+                if cursor is not self._cursors[-1]:
+                    # The most recent run is last; the oldest makes room for a new one.
+                    self._cursors.remove(cursor)
+                    self._cursors.append(cursor)
+                return cursor, None
+        left = self._cursors.pop(0) if len(self._cursors) == CURSORS else None
+        self._cursors.append(Cursor(offset, offset + size))
+        return self._cursors[-1], left
+
+    def runs(self) -> tuple[Cursor, ...]:
+        return tuple(self._cursors)

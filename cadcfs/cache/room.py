@@ -48,7 +48,7 @@ class Room:
 
     def __init__(self, root: Path, limit: int, floor: int) -> None:
         self._root = root
-        self._limit = limit
+        self.limit = limit
         self._floor = floor
         self._lock = threading.RLock()
         self._index: Index | None = None
@@ -189,7 +189,7 @@ class Room:
 
     def _enlarge(self, index: Index, size: int) -> int:
         """Have at least *size* bytes granted; how many were."""
-        slab = max(size - self._free, min(SLAB, self._limit // 16))
+        slab = max(size - self._free, min(SLAB, self.limit // 16))
         with index.transaction():
             if self._lacking(index, slab) > 0:
                 dismiss_dead(index, self._root, self.writer)
@@ -207,7 +207,7 @@ class Room:
         own = sum(_taken(path) for path in self._root.glob("index.*")) + INDEX_SLACK
         disk = os.statvfs(self._root)
         return max(
-            index.used() + own + size - self._limit,
+            index.used() + own + size - self.limit,
             self._floor + size - disk.f_bavail * disk.f_frsize,
         )
 

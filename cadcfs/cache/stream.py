@@ -2,43 +2,37 @@
 
 Hits are served inline on the event loop. Misses wait for their own blocks only; each block is
 fetched once however many ask for it, also through several open files of one version. Fetches run
-in the cache's nursery, so an interrupted reader takes nothing away from others.
+in the cache's nursery, so an interrupted reader takes nothing away from others; a fetch that
+nobody waits for, and that no run of reads is heading for, is ended.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
 from dataclasses import dataclass
-from typing import Protocol
 
 import trio
 
-from cadcfs.cache.blocks import BlockFile, Version
-from cadcfs.cache.readahead import LARGEST, ReadAhead
+from cadcfs.cache.blocks import Version
+from cadcfs.cache.fetching import BUDGET, Fetch, Fetching, RangeSource, Sink, Transfer
+from cadcfs.cache.fits import FitsMap
+from cadcfs.cache.readahead import LARGEST, Cursor, ReadAhead
 from cadcfs.cache.store import BlockStore
-from cadcfs.errors import CadcfsError, Corrupt, Unavailable
+from cadcfs.errors import Corrupt
+
+__all__ = ["RangeSource", "Sink", "Stream", "StreamStatistics", "Streams"]
 
 log = logging.getLogger(__name__)
 
-Sink = Callable[[int, bytes], None]
-
 FIRST = 128 * 1024
 """Bytes of the first fetch of a file at least: what the kernel asks for anyway."""
-LARGEST_FETCH = 16 << 20
-"""Bytes in one request."""
-FLUSH = 32 << 20
-"""Bytes that arrive before the map is written again."""
-
-
-class RangeSource(Protocol):
-    """Where the bytes of one version of one file come from."""
-
-    async def fetch(self, start: int, stop: int, sink: Sink) -> None:
-        """Hand the bytes [start, stop) to *sink*(offset, data), in order, perhaps in a thread.
-
-        Raises `cadcfs.errors`; the bytes are of this version or it raises `RemoteChanged`.
-        """
+SAVE_EVERY = 5.0
+"""Seconds between two times that what has arrived is made to survive a crash."""
+LINGER = 10.0
+"""Seconds that a file stays open after its last reader: programs open the same one many times."""
+LINGERING = 128
+"""Files that linger at most."""
 
 
 @dataclass(frozen=True)
@@ -48,31 +42,19 @@ class StreamStatistics:
     open_files: int
     fetches: int
     fetched_bytes: int
+    hits: int = 0
+    misses: int = 0
+    cancelled: int = 0
+    evicted_files: int = 0
 
 
-class _Fetch:
-    """One request under way for the blocks [first, stop)."""
-
-    def __init__(self, blocks: range) -> None:
-        self.blocks = blocks
-        self.error: CadcfsError | None = None
-        self.scope = trio.CancelScope()
-
-
-class _Shared:
+class _Shared(Transfer):
     """What all open files of one version have in common."""
 
-    def __init__(self, file: BlockFile, source: RangeSource) -> None:
-        self.file = file
-        self.source = source
-        self.users = 0
-        self.under_way: dict[int, _Fetch] = {}
-        self.progress = trio.Event()
-        self.unflushed = 0
-
-    def wake(self) -> None:
-        self.progress.set()
-        self.progress = trio.Event()
+    users = 0
+    left = 0.0
+    saved = 0.0
+    fits: FitsMap
 
 
 class Streams:
@@ -81,128 +63,112 @@ class Streams:
     def __init__(self, store: BlockStore, nursery: trio.Nursery) -> None:
         self._store = store
         self._nursery = nursery
+        self.fetching = Fetching(nursery, min(BUDGET, store.quota // 4))
         self._shared: dict[Version, _Shared] = {}
         self._opening = trio.Lock()
         self._threads = trio.CapacityLimiter(4)
-        self._fetches = 0
-        self._fetched = 0
+        self._tending = False
+        self._ending = trio.Event()
+        self.hits = 0
+        self.misses = 0
 
     def statistics(self) -> StreamStatistics:
         users = sum(shared.users for shared in self._shared.values())
-        return StreamStatistics(users, self._fetches, self._fetched)
+        counts = self.fetching.counts
+        return StreamStatistics(
+            users, counts.requests, counts.taken, self.hits, self.misses, counts.cancelled,
+            self._store.room.evicted,
+        )  # fmt: skip
 
     async def open(self, version: Version, source: RangeSource) -> Stream:
-        async with self._opening:
-            shared = self._shared.get(version)
-            if shared is None:
+        shared = self._shared.get(version)
+        if shared is None:
+            shared = await self._opened(version, source)
+        elif not shared.users:
+            shared.source = source
+        shared.users += 1
+        return Stream(self, shared)
+
+    async def _opened(self, version: Version, source: RangeSource) -> _Shared:
+        file = self._store.open_absent(version)
+        if file is None:
+            async with self._opening:
+                if version in self._shared:
+                    return self._shared[version]
                 file = await trio.to_thread.run_sync(
                     self._store.open, version, limiter=self._threads
                 )
-                shared = self._shared[version] = _Shared(file, source)
-            shared.users += 1
-        shared.source = source
-        return Stream(self, shared)
+        shared = self._shared[version] = _Shared(file, source)
+        shared.fits = FitsMap(version.size, file.layout)
+        return shared
 
-    async def aclose(self) -> None:
-        """Keep what is here of all files; at the end."""
-        files = [shared.file for shared in self._shared.values()]
-        await trio.to_thread.run_sync(self._store.close, files)
-        await trio.to_thread.run_sync(self._store.end)
-
-    async def release(self, shared: _Shared) -> None:
-        """One open file less; the last one ends the fetches and writes the map."""
+    def release(self, shared: _Shared) -> None:
+        """One open file less; the last one ends the fetches, and the file lingers."""
         shared.users -= 1
-        if shared.users:
-            return
-        for fetch in set(shared.under_way.values()):
-            fetch.scope.cancel()
+        shared.left = time.monotonic()
+        if not shared.users:
+            for fetch in shared.fetches():
+                fetch.leave_if_unwanted()
+        self.tend()
+
+    def tend(self) -> None:
+        """See that files are saved and closed in time."""
+        if not self._tending:
+            self._tending = True
+            self._nursery.start_soon(self._tend)
+
+    async def _tend(self) -> None:
+        try:
+            while not self._ending.is_set() and await self._tend_once():
+                with trio.move_on_after(1):
+                    await self._ending.wait()
+        finally:
+            self._tending = False
+
+    async def _tend_once(self) -> bool:
+        """Save what has waited long enough, close what nobody uses; True if more will follow."""
+        now = time.monotonic()
+        idle = sorted(
+            (s for s in self._shared.values() if not s.users and not s.under_way),
+            key=lambda shared: shared.left,
+        )
+        closing = [s for s in idle if now - s.left > LINGER]
+        closing += idle[len(closing) : len(idle) - LINGERING]
+        dirty = [
+            s for s in self._shared.values()
+            if s.file.needs_saving and s not in closing
+            and (not s.users or now - s.saved > SAVE_EVERY)
+        ]  # fmt: skip
+        for shared in closing:
+            del self._shared[shared.file.version]
+            shared.file.layout = shared.fits.packed()
+        for shared in dirty:
+            shared.saved = now
+            shared.file.layout = shared.fits.packed()
         # Shielded: a map that is not written costs the next reader the whole file.
         with trio.CancelScope(shield=True):
             async with self._opening:
-                if shared.users or self._shared.get(shared.file.version) is not shared:
-                    return
-                while shared.under_way:
-                    await shared.progress.wait()
-                del self._shared[shared.file.version]
-                await trio.to_thread.run_sync(
-                    self._store.close, [shared.file], limiter=self._threads
-                )
+                await self._in_thread(closing, dirty)
+        return any(not s.users or s.under_way or s.file.needs_saving for s in self._shared.values())
 
-    def fetch(self, shared: _Shared, blocks: range) -> None:
-        """Start fetching absent *blocks*, in requests of bounded size."""
-        step = max(1, LARGEST_FETCH // shared.file.presence.block_size)
-        for first in range(blocks.start, blocks.stop, step):
-            part = _Fetch(range(first, min(first + step, blocks.stop)))
-            shared.under_way.update(dict.fromkeys(part.blocks, part))
-            self._fetches += 1
-            self._nursery.start_soon(self._run, shared, part)
+    async def _in_thread(self, closing: list[_Shared], dirty: list[_Shared]) -> None:
+        def work() -> None:
+            self._store.save([shared.file for shared in dirty])
+            if closing:
+                self._store.close([shared.file for shared in closing])
 
-    async def _run(self, shared: _Shared, part: _Fetch) -> None:
-        filler = _Filler(shared, part, trio.lowlevel.current_trio_token())
-        size = shared.file.presence.block_size
-        start, stop = (
-            part.blocks.start * size,
-            min(part.blocks.stop * size, shared.file.version.size),
-        )
-        try:
-            with part.scope:
-                await shared.source.fetch(start, stop, filler.take)
-        except CadcfsError as exc:
-            part.error = exc
-        except Exception as exc:
-            log.exception("a fetch failed in an unforeseen way: %s", shared.file.version.key)
-            part.error = Unavailable(f"{shared.file.version.key}: {exc!r}")
-        finally:
-            if part.error is None and part.scope.cancelled_caught:
-                part.error = Unavailable(f"{shared.file.version.key}: the fetch was given up")
-            for block in part.blocks:
-                if shared.under_way.get(block) is part:
-                    del shared.under_way[block]
-            self._fetched += filler.taken
-            shared.unflushed += filler.taken
-            shared.wake()
-        if shared.unflushed >= FLUSH:
-            shared.unflushed = 0
-            await trio.to_thread.run_sync(self._store.save, [shared.file], limiter=self._threads)
+        if closing or dirty:
+            await trio.to_thread.run_sync(work, limiter=self._threads)
 
-
-class _Filler:
-    """Cuts what arrives into blocks and stores them; called in the carrier's thread."""
-
-    def __init__(self, shared: _Shared, part: _Fetch, token: trio.lowlevel.TrioToken) -> None:
-        self._shared = shared
-        self._token = token
-        self._block = part.blocks.start
-        self._buffer = bytearray()
-        self._next = part.blocks.start * shared.file.presence.block_size
-        self.taken = 0
-
-    def take(self, offset: int, data: bytes) -> None:
-        # After a retry a source may hand over again what had arrived before.
-        skip = self._next - offset
-        if skip < 0:
-            raise Corrupt(f"{self._shared.file.version.key}: a hole before byte {offset}")
-        fresh = data[skip:] if skip else data
-        self._buffer += fresh
-        self._next += len(fresh)
-        self.taken += len(fresh)
-        self._store()
-
-    def _store(self) -> None:
-        presence = self._shared.file.presence
-        stored = 0
-        while self._block < presence.blocks:
-            length = presence.length(self._block)
-            if len(self._buffer) - stored < length:
-                break
-            content = bytes(memoryview(self._buffer)[stored : stored + length])
-            if not presence.here[self._block]:
-                self._shared.file.write(self._block, content)
-            self._block += 1
-            stored += length
-        if stored:
-            del self._buffer[:stored]
-            self._token.run_sync_soon(self._shared.wake, idempotent=True)
+    async def aclose(self) -> None:
+        """Keep what is here of all files; at the end."""
+        self._ending.set()
+        for shared in self._shared.values():
+            shared.file.layout = shared.fits.packed()
+        files = [shared.file for shared in self._shared.values()]
+        self._shared.clear()
+        await trio.to_thread.run_sync(self._store.close, files)
+        await trio.to_thread.run_sync(self._store.end)
 
 
 class Stream:
@@ -212,12 +178,22 @@ class Stream:
         self._streams = streams
         self._shared = shared
         self._ahead = ReadAhead()
+        self._walk = Cursor(0, 0)
+        """From one FITS header to the next."""
 
     def read_now(self, offset: int, size: int) -> bytes | None:
         """The bytes if they are here, else None; never waits."""
-        found = self._shared.file.read_now(offset, size)
-        if found is not None:
-            self._look_ahead(offset, len(found))
+        file = self._shared.file
+        found = file.read_now(offset, size)
+        if found is None:
+            return None
+        self._streams.hits += 1
+        file.last_read = time.time()
+        cursor = self._follow(offset, len(found))
+        if offset <= self._shared.fits.awaited < offset + size:
+            self._learn(offset, size)
+        if cursor.end + LARGEST > cursor.ahead:
+            self._look_ahead(cursor)
         return found
 
     async def read(self, offset: int, size: int) -> bytes:
@@ -230,75 +206,152 @@ class Stream:
         """
         file = self._shared.file
         size = max(0, min(size, file.version.size - offset))
-        for _ in range(2):
+        self._streams.misses += 1
+        cursor = self._follow(offset, size)
+        for _ in range(3):
             if file.mismatches > 1:
                 raise Corrupt(f"{file.version.key}: its bytes do not match its checksum")
+            # After a mismatch only the whole can be checked again.
+            span = (0, file.version.size) if file.mismatches else (offset, size)
             try:
-                # After a mismatch only the whole can be checked again.
-                await self._ensure(*((0, file.version.size) if file.mismatches else (offset, size)))
+                with _Pin(self._shared, self._blocks(*span)) as wanted:
+                    await self._ensure(wanted, cursor, offset)
+                    found = file.read_now(offset, size)
             except Corrupt as exc:
-                if file.mismatches > 1:
+                if file.mismatches != 1 or file.version.size > file.capacity // 2:
                     raise
                 log.warning("%s; fetching it once more", exc)
                 continue
-            found = file.read_now(offset, size)
             if found is not None:
-                self._look_ahead(offset, size)
+                file.last_read = time.time()
+                self._learn(offset, size)
+                self._look_ahead(cursor)
                 return found
             file.forget(offset, size)
         raise Corrupt(f"{file.version.key}: bytes {offset}+{size} cannot be kept; check the disk")
 
     async def aclose(self) -> None:
-        await self._streams.release(self._shared)
+        for cursor in (*self._ahead.runs(), self._walk):
+            _leave(cursor)
+        self._streams.release(self._shared)
 
-    async def _ensure(self, offset: int, size: int) -> None:
-        """Wait until the blocks of the range are here; start what nobody fetches yet."""
-        wanted = self._wanted(offset, size)
+    def _follow(self, offset: int, size: int) -> Cursor:
+        if self._shared.fits.in_header(offset, size):
+            # From header to header is no run: what lies between them is not wanted.
+            return Cursor(offset, offset + size)
+        cursor, left = self._ahead.follow(offset, size)
+        if left is not None:
+            _leave(left)
+        return cursor
+
+    def _blocks(self, offset: int, size: int) -> range:
+        step = self._shared.file.presence.block_size
+        return range(offset // step, -(-(offset + size) // step) if size else offset // step)
+
+    async def _ensure(self, wanted: range, cursor: Cursor, offset: int) -> None:
+        """Wait until the blocks are here; start what nobody fetches yet."""
         shared = self._shared
-        waited_on: set[_Fetch] = set()
-        while True:
-            absent = [b for b in wanted if not shared.file.presence.here[b]]
-            if not absent:
-                return
+        presence = shared.file.presence
+        waited_on: set[Fetch] = set()
+        try:
+            while presence.here.find(0, wanted.start, wanted.stop) >= 0:
+                absent = [b for b in wanted if not presence.here[b]]
+                for fetch in waited_on:
+                    if fetch.error is not None and any(b in fetch.blocks for b in absent):
+                        raise fetch.error
+                progress = shared.progress
+                self._start(wanted, cursor, offset)
+                for fetch in {shared.under_way[b] for b in absent if b in shared.under_way}:
+                    if fetch not in waited_on:
+                        fetch.waiting += 1
+                        waited_on.add(fetch)
+                await progress.wait()
+        finally:
             for fetch in waited_on:
-                if fetch.error is not None and any(b in fetch.blocks for b in absent):
-                    raise fetch.error
-            progress = shared.progress
-            self._start(wanted)
-            waited_on.update(shared.under_way[b] for b in absent if b in shared.under_way)
-            await progress.wait()
+                fetch.waiting -= 1
+                fetch.leave_if_unwanted()
 
-    def _wanted(self, offset: int, size: int) -> range:
-        presence = self._shared.file.presence
-        size_of = presence.block_size
-        wanted = range(offset // size_of, -(-(offset + size) // size_of) if size else 0)
-        if not self._shared.under_way and not any(presence.here):
-            at_least = FIRST // size_of
-            first = wanted.start // at_least * at_least
-            wanted = range(first, max(wanted.stop, min(first + at_least, presence.blocks)))
-        return wanted
-
-    def _start(self, wanted: range) -> None:
-        """Fetch those of *wanted* that are neither here nor under way."""
-        for run in self._shared.file.presence.absent(wanted.start, wanted.stop):
-            start = run.start
-            for block in run:
-                if block in self._shared.under_way:
-                    if block > start:
-                        self._streams.fetch(self._shared, range(start, block))
-                    start = block + 1
-            if start < run.stop:
-                self._streams.fetch(self._shared, range(start, run.stop))
-
-    def _look_ahead(self, offset: int, size: int) -> None:
-        cursor, window = self._ahead.window(offset, size)
-        # Only when less than half of the window is under way: few requests, none of them small.
-        if not window or cursor.end + window // 2 <= cursor.known_here:
+    def _start(self, wanted: range, cursor: Cursor, offset: int) -> None:
+        """Fetch those of *wanted* that are neither here nor under way, and what goes with them."""
+        shared = self._shared
+        lacking = shared.lacking(wanted)
+        if not lacking:
             return
-        presence = self._shared.file.presence
-        first = cursor.end // presence.block_size
-        stop = min(presence.blocks, -(-(cursor.end + window) // presence.block_size))
-        self._start(range(first, stop))
-        cursor.known_here = stop * presence.block_size
-        if stop == presence.blocks:
-            cursor.known_here += LARGEST
+        shared.file.refresh(wanted)
+        for run in shared.lacking(self._with_neighbours(wanted, offset)):
+            if run.start < wanted.stop and run.stop > wanted.start:
+                self._streams.fetching.start(shared, run)
+        self._streams.tend()
+        self._look_ahead(cursor)
+
+    def _with_neighbours(self, wanted: range, offset: int) -> range:
+        """The blocks that are sure to be asked for with these: a header's, or a tile's."""
+        shared = self._shared
+        presence = shared.file.presence
+        first = FIRST // presence.block_size
+        if not presence.count and not shared.under_way:
+            start = wanted.start // first * first
+            return range(start, max(wanted.stop, min(start + first, presence.blocks)))
+        asked = wanted.stop * presence.block_size - offset
+        extent = shared.fits.extent(offset, asked, shared.file.read_now)
+        stop = min(presence.blocks, -(-extent // presence.block_size))
+        return range(wanted.start, max(wanted.stop, stop))
+
+    def _learn(self, offset: int, size: int) -> None:
+        """Read on in the headers that have arrived; fetch the next one if the reader walks."""
+        shared = self._shared
+        following = shared.fits.walked(offset, size, shared.file.read_now)
+        if following is not None:
+            wanted = self._blocks(following, FIRST // 2)
+            blocks = range(wanted.start, min(wanted.stop, shared.file.presence.blocks))
+            started, _ = self._streams.fetching.start_ahead(shared, blocks)
+            self._keep(self._walk, started)
+
+    def _look_ahead(self, cursor: Cursor) -> None:
+        """Keep as much under way beyond the cursor as its run deserves."""
+        shared = self._shared
+        presence = shared.file.presence
+        slow = shared.pace.streams > 1
+        window = min(cursor.window(slow=slow), shared.file.capacity // 2)
+        # With one stream, few requests, none of them small; side by side, as soon as one may.
+        if not window or cursor.end + (window if slow else window // 2) <= cursor.ahead:
+            return
+        end = min(cursor.end + window, shared.fits.end_of_run(cursor.start, cursor.end))
+        first = max(cursor.end, cursor.ahead) // presence.block_size
+        stop = min(presence.blocks, -(-end // presence.block_size))
+        if first < stop:
+            started, reached = self._streams.fetching.start_ahead(shared, range(first, stop))
+            self._keep(cursor, started)
+            cursor.ahead = reached * presence.block_size
+        elif stop == presence.blocks:
+            cursor.ahead = presence.size + LARGEST
+
+    def _keep(self, cursor: Cursor, fetches: list[Fetch]) -> None:
+        for done in [f for f in cursor.fetches if f.blocks[0] not in self._shared.under_way]:
+            cursor.fetches.discard(done)
+        for fetch in fetches:
+            fetch.runs += 1
+            cursor.fetches.add(fetch)
+
+
+class _Pin:
+    """Keeps blocks from being evicted while somebody waits for them."""
+
+    def __init__(self, shared: _Shared, wanted: range) -> None:
+        self._shared = shared
+        self._wanted = wanted
+
+    def __enter__(self) -> range:
+        self._shared.file.pins.append(self._wanted)
+        return self._wanted
+
+    def __exit__(self, *_: object) -> None:
+        self._shared.file.pins.remove(self._wanted)
+
+
+def _leave(cursor: Cursor) -> None:
+    """Give up a run: what is under way for it alone ends."""
+    for fetch in cursor.fetches:
+        fetch.runs -= 1
+        fetch.leave_if_unwanted()
+    cursor.fetches.clear()

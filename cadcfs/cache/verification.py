@@ -11,7 +11,9 @@ from concurrent.futures import Executor
 PENDING = 16 << 20
 """Bytes that may wait to be digested; whoever brings more waits, too."""
 PIECE = 1 << 20
-"""Bytes read back at once where bytes did not come in order."""
+"""Bytes read back at once where bytes did not come in order ..."""
+LEAST_PIECE = 64 * 1024
+"""... or where not so many are here."""
 
 ReadBack = Callable[[int, int], bytes | None]
 """(offset, size) -> the bytes if they are here."""
@@ -31,18 +33,22 @@ class WholeCheck:
         self._position = 0
         self._running = False
 
-    def ends_with(self, offset: int, size: int) -> bool:
-        """True if the bytes [offset, offset + size) are all that is lacking."""
-        return offset == self._queued and offset + size == self._size
+    @property
+    def queued(self) -> int:
+        """Bytes from the beginning that are digested, or will be."""
+        return self._queued
 
     def feed(self, offset: int, content: bytes | memoryview) -> None:
         """Take bytes that have arrived; those that are not next are read back later."""
         with self._state:
-            if offset != self._queued:
+            if offset == self._queued:
+                self._state.wait_for(lambda: self._queued - self._position <= PENDING)
+            # Once more: it may have been read back meanwhile.
+            if offset == self._queued:
+                self._pending.append(content)
+                self._queued += len(content)
+            elif not self._queued or self._running or not self._read_back(self._queued, 1):
                 return
-            self._state.wait_for(lambda: self._queued - self._position <= PENDING)
-            self._pending.append(content)
-            self._queued += len(content)
             if not self._running:
                 self._running = True
                 self._executor.submit(self._run)
@@ -89,8 +95,8 @@ class WholeCheck:
             if self._pending:
                 return self._pending.popleft()
             found = None
-            if self._position < self._size:
-                found = self._read_back(self._position, min(PIECE, self._size - self._position))
+            for piece in (PIECE, LEAST_PIECE) if self._position < self._size else ():
+                found = found or self._read_back(self._position, piece)
             if found:
                 # From now on these are not next any more for whoever brings them.
                 self._queued = self._position + len(found)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,14 @@ class Source:
         return sum(stop - start for start, stop in self.asked)
 
 
+@asynccontextmanager
+async def running(root: Path, **options: int) -> AsyncIterator[Streams]:
+    async with trio.open_nursery() as nursery:
+        streams = Streams(BlockStore(root, **options), nursery)
+        yield streams
+        await streams.aclose()
+
+
 async def read(stream: Stream, offset: int, size: int) -> bytes:
     here = stream.read_now(offset, size)
     return await stream.read(offset, size) if here is None else here
@@ -61,8 +70,7 @@ async def read(stream: Stream, offset: int, size: int) -> bytes:
 
 async def test_a_whole_read_fetches_each_byte_once(tmp_path: Path) -> None:
     source = Source()
-    async with trio.open_nursery() as nursery:
-        streams = Streams(BlockStore(tmp_path), nursery)
+    async with running(tmp_path) as streams:
         stream = await streams.open(VERSION, source)
         found = b""
         while chunk := await read(stream, len(found), 131_072):
@@ -74,8 +82,8 @@ async def test_a_whole_read_fetches_each_byte_once(tmp_path: Path) -> None:
 
 async def test_a_header_moves_little(tmp_path: Path) -> None:
     source = Source()
-    async with trio.open_nursery() as nursery:
-        stream = await Streams(BlockStore(tmp_path), nursery).open(VERSION, source)
+    async with running(tmp_path) as streams:
+        stream = await streams.open(VERSION, source)
         assert await read(stream, 0, 28_800) == CONTENT[:28_800]
         await stream.aclose()
     assert source.total() <= 131_072
@@ -84,8 +92,8 @@ async def test_a_header_moves_little(tmp_path: Path) -> None:
 async def test_random_reads_fetch_only_their_blocks(tmp_path: Path) -> None:
     source, rng = Source(), random.Random(3)
     wanted = set()
-    async with trio.open_nursery() as nursery:
-        stream = await Streams(BlockStore(tmp_path), nursery).open(VERSION, source)
+    async with running(tmp_path) as streams:
+        stream = await streams.open(VERSION, source)
         for _ in range(40):
             offset, size = rng.randrange(SIZE), rng.randrange(1, 5000)
             assert await read(stream, offset, size) == CONTENT[offset : offset + size]
@@ -97,8 +105,7 @@ async def test_random_reads_fetch_only_their_blocks(tmp_path: Path) -> None:
 async def test_many_readers_of_a_cold_block_cause_one_request(tmp_path: Path) -> None:
     source = Source()
     source.gate = trio.Event()
-    async with trio.open_nursery() as nursery:
-        streams = Streams(BlockStore(tmp_path), nursery)
+    async with running(tmp_path) as streams:
         opened = [await streams.open(VERSION, source) for _ in range(32)]
         async with trio.open_nursery() as readers:
             for stream in opened:
@@ -113,8 +120,8 @@ async def test_many_readers_of_a_cold_block_cause_one_request(tmp_path: Path) ->
 async def test_an_interrupted_reader_takes_nothing_away(tmp_path: Path) -> None:
     source = Source()
     source.gate = trio.Event()
-    async with trio.open_nursery() as nursery:
-        stream = await Streams(BlockStore(tmp_path), nursery).open(VERSION, source)
+    async with running(tmp_path) as streams:
+        stream = await streams.open(VERSION, source)
         scope = trio.CancelScope()
         found = []
 
@@ -140,8 +147,8 @@ async def test_an_interrupted_reader_takes_nothing_away(tmp_path: Path) -> None:
 async def test_a_failure_reaches_the_reader_and_is_not_remembered(tmp_path: Path) -> None:
     source = Source()
     source.failures = 1
-    async with trio.open_nursery() as nursery:
-        stream = await Streams(BlockStore(tmp_path), nursery).open(VERSION, source)
+    async with running(tmp_path) as streams:
+        stream = await streams.open(VERSION, source)
         with pytest.raises(Unavailable):
             await stream.read(0, 10)
         assert await stream.read(0, 10) == CONTENT[:10]
@@ -153,8 +160,8 @@ async def test_wrong_bytes_are_fetched_again_once_and_then_refused(
 ) -> None:
     expect_log("fetching it once more")
     source = Source(CONTENT[:-1] + b"!")
-    async with trio.open_nursery() as nursery:
-        stream = await Streams(BlockStore(tmp_path), nursery).open(VERSION, source)
+    async with running(tmp_path) as streams:
+        stream = await streams.open(VERSION, source)
         for offset in reversed(range(65536, SIZE, 65536)):
             await read(stream, offset, 65536)
         for _ in range(2):
@@ -169,8 +176,8 @@ async def test_wrong_bytes_that_mend_are_served(
 ) -> None:
     expect_log("fetching it once more")
     source = Source(CONTENT[:-1] + b"!")
-    async with trio.open_nursery() as nursery:
-        stream = await Streams(BlockStore(tmp_path), nursery).open(VERSION, source)
+    async with running(tmp_path) as streams:
+        stream = await streams.open(VERSION, source)
         for offset in reversed(range(65536, SIZE, 65536)):
             await stream.read(offset, 65536)
         source.mend_after_next = True
@@ -181,8 +188,8 @@ async def test_wrong_bytes_that_mend_are_served(
 
 async def test_two_interleaved_readers_fetch_each_byte_once(tmp_path: Path) -> None:
     source = Source()
-    async with trio.open_nursery() as nursery:
-        stream = await Streams(BlockStore(tmp_path), nursery).open(VERSION, source)
+    async with running(tmp_path) as streams:
+        stream = await streams.open(VERSION, source)
         half = SIZE // 2
         for offset in range(0, half, 50_000):
             for start in (offset, half + offset):
@@ -194,8 +201,7 @@ async def test_two_interleaved_readers_fetch_each_byte_once(tmp_path: Path) -> N
 
 async def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
     source = Source()
-    async with trio.open_nursery() as nursery:
-        streams = Streams(BlockStore(tmp_path), nursery)
+    async with running(tmp_path) as streams:
         stream = await streams.open(VERSION, source)
         await stream.read(0, 10)
         source.gate = trio.Event()
@@ -204,3 +210,150 @@ async def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
         with trio.fail_after(2):
             await stream.aclose()
     assert streams.statistics().open_files == 0
+
+
+async def test_a_strided_run_overshoots_by_half_at_most(tmp_path: Path) -> None:
+    source = Source(random.Random(5).randbytes(24 << 20))
+    version = Version("strided", len(source.content), None)
+    async with running(tmp_path) as streams:
+        stream = await streams.open(version, source)
+        for row in range(200):
+            offset = (1 << 20) + row * 65536 + 100
+            assert await read(stream, offset, 800) == source.content[offset : offset + 800]
+        await stream.aclose()
+    assert source.total() <= 1.5 * 200 * 65536 + 131_072
+    assert len(source.asked) < 25
+
+
+async def test_jumping_away_ends_what_was_fetched_ahead(tmp_path: Path) -> None:
+    source = Source(random.Random(6).randbytes(24 << 20))
+    version = Version("jumping", len(source.content), None)
+    async with running(tmp_path) as streams:
+        stream = await streams.open(version, source)
+        for offset in range(0, 1 << 20, 131_072):
+            await read(stream, offset, 131_072)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        source.gate = trio.Event()
+        async with trio.open_nursery() as readers:
+            # The run goes on until something is fetched ahead that does not arrive.
+            for offset in range(1 << 20, 4 << 20, 131_072):
+                if stream.read_now(offset, 131_072) is None:
+                    break
+            assert streams.statistics().cancelled == 0
+            for offset in (10 << 20, 15 << 20):
+                readers.start_soon(stream.read, offset, 10)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            source.gate.set()
+        assert streams.statistics().cancelled >= 1
+        assert await read(stream, 1 << 20, 100) == source.content[1 << 20 : (1 << 20) + 100]
+        await stream.aclose()
+
+
+async def test_a_reader_that_gives_up_ends_its_fetch(tmp_path: Path) -> None:
+    source = Source()
+    source.gate = trio.Event()
+    async with running(tmp_path) as streams:
+        stream = await streams.open(VERSION, source)
+        with trio.move_on_after(0.02):
+            await stream.read(1_000_000, 10)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert streams.statistics().cancelled == 1
+        source.gate.set()
+        assert await read(stream, 1_000_000, 10) == CONTENT[1_000_000:1_000_010]
+        await stream.aclose()
+
+
+class SlowSource(Source):
+    """Each request takes its time, as on a long way; notes how many go side by side."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.running = 0
+        self.most = 0
+
+    async def fetch(self, start: int, stop: int, sink: Sink) -> None:
+        self.asked.append((start, stop))
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            for offset in range(start, stop, 1 << 20):
+                await trio.sleep(0.03)
+                data = self.content[offset : min(offset + (1 << 20), stop)]
+                await trio.to_thread.run_sync(sink, offset, data)
+        finally:
+            self.running -= 1
+
+
+async def test_slow_streams_go_side_by_side(tmp_path: Path) -> None:
+    source = SlowSource(random.Random(7).randbytes(48 << 20))
+    version = Version("slow", len(source.content), None)
+    async with running(tmp_path) as streams:
+        stream = await streams.open(version, source)
+        for offset in range(0, len(source.content), 1 << 20):
+            assert (
+                await read(stream, offset, 1 << 20) == source.content[offset : offset + (1 << 20)]
+            )
+        await stream.aclose()
+    assert source.total() == len(source.content)
+    assert source.most == 4
+
+
+async def test_all_files_together_keep_to_the_budget(tmp_path: Path) -> None:
+    source = Source(random.Random(8).randbytes(16 << 20))
+    source.gate = trio.Event()
+    async with running(tmp_path) as streams:
+        opened = []
+        streams.fetching._budget = 4 << 20
+        for number in range(8):
+            stream = await streams.open(Version(f"{number}", 16 << 20, None), source)
+            opened.append(stream)
+        source.gate.set()
+        for stream in opened:
+            for offset in range(0, 4 << 20, 131_072):
+                await read(stream, offset, 131_072)
+                assert streams.fetching._ahead <= 4 << 20
+        for stream in opened:
+            await stream.aclose()
+
+
+async def test_a_file_that_was_just_closed_is_opened_again_for_nothing(tmp_path: Path) -> None:
+    source = Source()
+    async with running(tmp_path) as streams:
+        for _ in range(50):
+            stream = await streams.open(VERSION, source)
+            assert await read(stream, 0, 100) == CONTENT[:100]
+            await stream.aclose()
+        assert len(source.asked) == 1
+    async with running(tmp_path) as streams:
+        stream = await streams.open(VERSION, source)
+        assert await read(stream, 0, 100) == CONTENT[:100]
+        await stream.aclose()
+    assert len(source.asked) == 1
+
+
+async def test_reading_under_a_quota_smaller_than_the_file(tmp_path: Path) -> None:
+    content = random.Random(9).randbytes(24 << 20)
+    source = Source(content)
+    version = Version("large", len(content), hashlib.md5(content).hexdigest())
+    async with running(tmp_path, quota=8 << 20) as streams:
+        one, two = await streams.open(version, source), await streams.open(version, source)
+        for offset in range(0, len(content), 131_072):
+            other = (offset * 7919) % len(content)
+            assert await read(one, offset, 131_072) == content[offset : offset + 131_072]
+            assert await read(two, other, 999) == content[other : other + 999]
+        await one.aclose()
+        await two.aclose()
+
+
+async def test_a_wrong_file_larger_than_the_quota_is_refused_at_its_end(tmp_path: Path) -> None:
+    content = random.Random(10).randbytes(24 << 20)
+    source = Source(content)
+    version = Version("wrong", len(content), "0" * 32)
+    async with running(tmp_path, quota=8 << 20) as streams:
+        stream = await streams.open(version, source)
+        last = len(content) - 131_072
+        for offset in range(0, last, 131_072):
+            await read(stream, offset, 131_072)
+        with pytest.raises(Corrupt):
+            await read(stream, last, 131_072)
+        await stream.aclose()

@@ -29,6 +29,18 @@ class Server:
     archive: Archive
     registry_url: str
     process: subprocess.Popen[str]
+    said: list[str]
+    """What it printed when it began, line by line; the first is the registry's URL."""
+
+    @property
+    def secure_registry_url(self) -> str:
+        """The same services with TLS, for clients with a certificate."""
+        return next(line.split()[-1] for line in self.said if "https://" in line)
+
+    @property
+    def certificates(self) -> Path:
+        """Directory of ca.pem, demo.pem and guest.pem."""
+        return next(Path(line.split()[-1]) for line in self.said if line.endswith("ca.pem")).parent
 
     def requests(self) -> list[dict[str, object]]:
         """What was asked since the last `forget`."""
@@ -133,16 +145,19 @@ def wait_for_end(pid: int, seconds: float = 20) -> None:
 @contextlib.contextmanager
 def running_server(data_dir: Path, *options: str) -> Iterator[Server]:
     """An embedded archive of one's own, in a process of its own."""
-    archive = open_or_build(data_dir)
+    archive = open_or_build(data_dir, small="--small" in options)
     process = subprocess.Popen(
         [*CADCFS, "demo", "--serve-only", "--data-dir", str(data_dir), *options],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
-    url = process.stdout.readline().strip()
+    said = [process.stdout.readline().rstrip("\n")]
+    url = said[0]
     assert url.startswith("http://127.0.0.1:"), url
+    while "/demo/faults" not in said[-1]:
+        said.append(process.stdout.readline().rstrip("\n"))
     try:
-        yield Server(archive, url, process)
+        yield Server(archive, url, process, said)
     finally:
         process.send_signal(signal.SIGTERM)
         code = process.wait(timeout=10)

@@ -62,8 +62,7 @@ def test_what_is_said_at_the_start_is_all_that_is_needed(data_dir: Path, tmp_pat
     log = tmp_path / "requests.txt"
     options = ("--fault", "busy path=/availability$ status=500", "--request-log", str(log))
     with running_server(data_dir, *options) as server:
-        assert server.process.stdout is not None
-        said = [server.process.stdout.readline() for _ in range(7)]
+        said = server.said
         base = server.registry_url.removesuffix("/reg/resource-caps")
         for words in (f"{base}/demo/requests", f"{base}/demo/faults", str(log), "https://"):
             assert any(words in line for line in said)

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import httpx
 
-from tests.judges import replies_auth
+from tests.judges import replies_auth, replies_client
 from tests.judges.bench import Bench, Comparison, Reasons
 from tests.judges.structure import Difference
 from tests.rig import running_server
 
-PARTS = (replies_auth,)
+PARTS = (replies_auth, replies_client)
 
 
 def main() -> int:

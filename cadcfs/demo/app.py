@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-import trio
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,17 +16,11 @@ from cadcfs.demo.auth.identity import IdentityMiddleware
 from cadcfs.demo.auth.login import Login
 from cadcfs.demo.auth.tls import TlsDoor
 from cadcfs.demo.auth.tokens import LIFE, Signer
-from cadcfs.demo.data.files import FileService
-from cadcfs.demo.data.holdings import Holdings
-from cadcfs.demo.data.metadata import Metadata
-from cadcfs.demo.data.soda import Cutter, SodaService
+from cadcfs.demo.data.services import data_routes
 from cadcfs.demo.faults.control import FaultControl
 from cadcfs.demo.faults.middleware import FaultMiddleware
 from cadcfs.demo.requestlog import RequestLog, RequestLogMiddleware
 from cadcfs.demo.tap.service import TapService
-
-_LOOKUPS_AT_ONCE = 16
-_CUTOUTS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +44,11 @@ def make_app(
     archive: Archive, tap: TapService, log: RequestLog, keys: Keys, control: FaultControl
 ) -> Starlette:
     """Put the services together over one archive, so that they cannot disagree (blocking)."""
-    holdings, lookups = Holdings(archive), trio.CapacityLimiter(_LOOKUPS_AT_ONCE)
-    cutter = Cutter(Metadata(archive), holdings)
     return Starlette(
         routes=[
             *registry.routes(),
             *tap.routes(),
-            *FileService(holdings, keys.signer, lookups).routes(),
-            *SodaService(cutter, trio.CapacityLimiter(_CUTOUTS_AT_ONCE)).routes(),
+            *data_routes(archive, keys.signer),
             *Login(keys.signer).routes(),
             *ProxyEndpoint(keys.certificates).routes(),
             *log.routes(),

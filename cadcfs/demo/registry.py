@@ -22,6 +22,10 @@ _XML = "text/xml"
 _CAPABILITIES = "ivo://ivoa.net/std/VOSI#capabilities"
 _AVAILABILITY = "ivo://ivoa.net/std/VOSI#availability"
 _FILES = "http://www.opencadc.org/std/storage#files-1.0"
+_LOCATE = "http://www.opencadc.org/std/storage#locate-1.0"
+_DATALINK = "ivo://ivoa.net/std/DataLink#links-"
+_SODA = "ivo://ivoa.net/std/SODA#"
+_CADC = "vos://cadc.nrc.ca~vospace/CADC/std/"
 
 
 ANONYMOUS = ""
@@ -72,15 +76,21 @@ SERVICES = (
         "ivo://cadc.nrc.ca/caom2ops",
         "/caom2ops",
         (
-            Capability(
-                "ivo://ivoa.net/std/SODA#sync-1.0", "/caom2ops/sync", "full", EVERYBODY, "1.0"
-            ),
+            Capability(_DATALINK + "1.1", "/caom2ops/datalink", "base", EVERYBODY),
+            # Older clients look for it under the name that it had before.
+            Capability(_DATALINK + "1.0", "/caom2ops/datalink", "base", EVERYBODY),
+            Capability(_SODA + "sync-1.0", "/caom2ops/sync", "full", EVERYBODY, "1.0"),
+            Capability(_SODA + "async-1.0", "/caom2ops/async", "full", EVERYBODY, "1.0"),
+            Capability(_CADC + "Pkg-1.0", "/caom2ops/pkg", "base", EVERYBODY),
         ),
     ),
     Service(
         "ivo://cadc.nrc.ca/global/raven",
         "/raven",
-        (Capability(_FILES, "/raven/files", "base", EVERYBODY),),
+        (
+            Capability(_LOCATE, "/raven/locate", "base", EVERYBODY),
+            Capability(_FILES, "/raven/files", "base", EVERYBODY),
+        ),
     ),
     Service(
         "ivo://cadc.nrc.ca/cadc/minoc",
@@ -111,6 +121,23 @@ SERVICES = (
         "ivo://cadc.nrc.ca/uvic/minoc",
         "/uvic/minoc",
         (Capability(_FILES, "/uvic/minoc/files", "base", EVERYBODY),),
+    ),
+    Service(
+        "ivo://cadc.nrc.ca/data",
+        "/data",
+        (
+            Capability(_CADC + "archive#file-1.0", "/data/pub", "base", EVERYBODY, "1.0"),
+            Capability(_CADC + "archive#file-1.0", "/data/auth", "base", (BY_BASIC,), "1.0"),
+        ),
+    ),
+    Service(
+        "ivo://cadc.nrc.ca/resolver",
+        "/cadc-target-resolver",
+        (
+            Capability(
+                _CADC + "NameResolver#names-1.0", "/cadc-target-resolver/find", "base", (), "1.0"
+            ),
+        ),
     ),
 )
 

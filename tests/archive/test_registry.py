@@ -26,6 +26,8 @@ async def test_every_service_describes_itself(client: httpx.AsyncClient, served:
         "ivo://cadc.nrc.ca/gms",
         "ivo://cadc.nrc.ca/cred",
         "ivo://cadc.nrc.ca/uvic/minoc",
+        "ivo://cadc.nrc.ca/data",
+        "ivo://cadc.nrc.ca/resolver",
     }
     for address in known.values():
         root = ET.fromstring((await client.get(address)).content)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cadcfs.demo.build.footprints import Footprint, outline
 from cadcfs.demo.build.records import Values
 from cadcfs.demo.data.axes import Edges, band_edges, states_of, time_edges
 from cadcfs.demo.data.extensions import Extension, NotFitsError, read_headers
+from cadcfs.demo.data.footprints import Footprint, outline
 
 _AXES = 2
 

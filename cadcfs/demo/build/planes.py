@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 
 from cadcfs.demo.build.chunks import Part, most
-from cadcfs.demo.build.footprints import Footprint, union
 from cadcfs.demo.build.records import Item, Values
+from cadcfs.demo.data.footprints import Footprint, union
 
 _DATA = ("science", "calibration")
 

@@ -56,6 +56,10 @@ class Asked:
         name = f"{_NAMED}{self.name}" if self.name else ""
         return f"{base}/files/{token}/{quote(self.uri + name, safe=_IN_PATHS)}"
 
+    def plain_address(self, base: str) -> str:
+        """Write the path of the file below a site, for those whom the site itself lets in."""
+        return f"{base}/files/{quote(self.uri, safe=_IN_PATHS)}"
+
 
 class FileService:
     """Serves `/raven/files` and the files of each storage site."""

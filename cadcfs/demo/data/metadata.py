@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,8 +13,12 @@ from cadcfs.demo.archive import Archive
 from cadcfs.demo.auth.access import file_condition, now_text, row_condition
 from cadcfs.demo.auth.caller import Caller
 
+PLANE = re.compile(r"ivo://[\w.-]+/[\w./+~-]+\?[^/?#\s]+/[^/?#\s]+|caom:[^/\s]+/[^/\s]+/[^/\s]+")
+"""A publisherID, `ivo://authority/COLLECTION?observation/product`, or the URI of a plane."""
+
 _ARTIFACTS = """
-    SELECT a.artifactID, a.uri, a.productType, a.contentType, a.contentLength, {readable}
+    SELECT p.publisherID, a.artifactID, a.uri, a.productType, a.contentType, a.contentLength,
+        {readable}
     FROM Observation o JOIN Plane p ON p.obsID = o.obsID JOIN Artifact a ON a.planeID = p.planeID
     WHERE {chosen} AND {visible} AND {seen} ORDER BY a.productType DESC, a.uri
 """
@@ -23,6 +28,7 @@ _ARTIFACTS = """
 class Artifact:
     """A file of a plane, and whether the caller may read it."""
 
+    publisher: str
     number: str
     uri: str
     product_type: str
@@ -64,8 +70,8 @@ class Metadata:
         with self.connection() as database:
             rows = database.execute(query, (value,)).fetchall()
         return [
-            Artifact(number, uri, kind, content_type, length, bool(readable))
-            for number, uri, kind, content_type, length, readable in rows
+            Artifact(publisher, number, uri, kind, content_type, length, bool(readable))
+            for publisher, number, uri, kind, content_type, length, readable in rows
         ]
 
     @contextmanager

@@ -12,7 +12,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from cadcfs.demo.archive import Archive
-from cadcfs.demo.build.footprints import Footprint, union
+from cadcfs.demo.data.footprints import Footprint, union
 from cadcfs.demo.data.shapes import vectors
 
 MOSAIC = "cadc:CFHT/2376828p.fits.fz"

@@ -45,6 +45,8 @@ class Settings:
     """Resource identifier of the TAP service over CAOM."""
     files_id: str = "ivo://cadc.nrc.ca/global/raven"
     """Resource identifier of the service that locates files."""
+    datalink_id: str = "ivo://cadc.nrc.ca/caom2ops"
+    """Resource identifier of the service that links planes to files and cutouts."""
     resolver_id: str = "ivo://cadc.nrc.ca/resolver"
     """Resource identifier of the service that turns an object's name into a position."""
     tap_url: str = ""
@@ -61,6 +63,8 @@ class Settings:
     """What file blocks leave free of the cache's disk."""
     names: NameStyle = "archive"
     """`plain` encodes everything but `[A-Za-z0-9._+:-]` in names."""
+    xattr: bool = False
+    """Show what is known of a file as extended attributes (`ls -l` is 40 times slower then)."""
     allow_other: bool = False
     """Let other users of this machine in (needs `user_allow_other` in /etc/fuse.conf)."""
     lookers: str = LOOKERS

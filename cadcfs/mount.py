@@ -7,36 +7,30 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pyfuse3
 import trio
 
 from cadcfs import __version__
-from cadcfs.archive.files import Files
-from cadcfs.archive.holdings import Holdings
-from cadcfs.archive.resolver import Resolver
 from cadcfs.archive.services import Services
-from cadcfs.archive.tap import Tap
 from cadcfs.cache.listings import Listings
-from cadcfs.cache.store import BlockStore
-from cadcfs.cache.stream import Streams
-from cadcfs.cache.whole import Wholes
 from cadcfs.config import Settings
-from cadcfs.errors import CadcfsError, UserError
+from cadcfs.engine import running
+from cadcfs.errors import CadcfsError, NotFound, UserError
 from cadcfs.jobs.opening import opened
 from cadcfs.kernel.allowance import StatAllowance
 from cadcfs.kernel.callers import Lookers
+from cadcfs.kernel.failures import Failures
 from cadcfs.kernel.operations import Operations
 from cadcfs.kernel.sizes import Sizes
+from cadcfs.kernel.xattrs import OperationsWithXattrs
 from cadcfs.logs import RecentLines
-from cadcfs.network.carrier import Carrier
-from cadcfs.network.client import Client
 from cadcfs.tree.catalogue import Catalogue
+from cadcfs.tree.control import Controls
 from cadcfs.tree.jobs import JobsDirectory
-from cadcfs.tree.root import root
-from cadcfs.tree.workshop import Workshop
+from cadcfs.tree.node import is_described
+from cadcfs.tree.root import Told, root
 
 log = logging.getLogger(__name__)
 
@@ -72,51 +66,39 @@ def run(
 async def _serve(
     settings: Settings, mountpoint: Path, recent: RecentLines, ready: Callable[[], None]
 ) -> None:
-    carrier = Carrier(stall=settings.read_time)
-    async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(Client())
-        nursery = await stack.enter_async_context(trio.open_nursery())
-        listings = Listings(
-            settings.cache_dir / "answers-v2", nursery, patience=settings.listing_time
-        )
-        services = Services(client, listings, settings)
-        store = BlockStore(settings.cache_dir, quota=settings.cache_size, floor=settings.cache_free)
-        streams = Streams(store, nursery)
-        await _check(services)
-        files = Files(services, carrier)
-        wholes = Wholes(settings.cache_dir, store, streams, nursery, patience=settings.listing_time)
-        catalogue = Catalogue(
-            Holdings(Tap(client, services)),
-            listings,
-            streams,
-            files,
-            Resolver(client, services, settings.metadata_time),
-            Workshop(wholes, files),
-            settings,
-        )
-        desks = await stack.enter_async_context(opened(settings, client, services, "anonymous"))
+    async with (
+        running(settings) as engine,
+        opened(settings, engine.client, engine.services, "anonymous") as desks,
+    ):
+        await _check(engine.services)
         jobs = JobsDirectory(desks.jobs, desks.results, desks.short_forms)
-        status = Status(settings, mountpoint, listings)
-        tree = root(catalogue, jobs, status.text, recent.text, time.time_ns())
-        allowance = StatAllowance(settings.stat_allowance, settings.listing_time)
-        sizes = Sizes(Lookers(settings.lookers.split()), allowance)
-        operations = Operations(tree, settings.cache_dir, sizes)
+        status = Status(settings, mountpoint, engine.listings)
+        told, now = Told(status.text, recent.text, status.description), time.time_ns()
+        failures = Failures()
+        kind = OperationsWithXattrs if settings.xattr else Operations
+        operations = kind(
+            root(engine.catalogue, jobs, told, now),
+            Controls(engine.catalogue, failures.text, now),
+            failures,
+            settings.cache_dir,
+            _sizes(settings),
+        )
         status.operations = operations
         _attach(operations, mountpoint, settings)
         try:
-            nursery.start_soon(operations.interrupts.watch)
-            nursery.start_soon(desks.jobs.start)
-            nursery.start_soon(_end_on_signal, nursery.cancel_scope)
-            nursery.start_soon(_announce, mountpoint, catalogue, ready)
+            engine.nursery.start_soon(operations.interrupts.watch)
+            engine.nursery.start_soon(desks.jobs.start)
+            engine.nursery.start_soon(_end_on_signal, engine.nursery.cancel_scope)
+            engine.nursery.start_soon(_announce, mountpoint, engine.catalogue, ready)
             await pyfuse3.main(max_tasks=MAX_TASKS)
-            nursery.cancel_scope.cancel()
         finally:
             pyfuse3.close(unmount=True)
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + 3):
-                await streams.aclose()
-            wholes.close()
-            listings.close()
             log.info("unmounted %s", mountpoint)
+
+
+def _sizes(settings: Settings) -> Sizes:
+    allowance = StatAllowance(settings.stat_allowance, settings.listing_time)
+    return Sizes(Lookers(settings.lookers.split()), allowance)
 
 
 async def _check(services: Services) -> None:
@@ -186,6 +168,14 @@ class Status:
         self._listings = listings
         self._since = time.time()
         self.operations: Operations | None = None
+
+    async def description(self, inode: int) -> str:
+        """What is known of a file by its number, as lines of `name: value`."""
+        node = self.operations.inodes.get(inode) if self.operations else None
+        if node is None or not is_described(node):
+            raise NotFound(f"inode {inode} is no file of the archive that the kernel knows")
+        facts = await node.description()
+        return "".join(f"{name}: {value}\n" for name, value in facts.items())
 
     def text(self) -> str:
         answers = self._listings.statistics()

@@ -28,6 +28,10 @@ class Files:
         """Ranges of one version of the file behind *uri*; *size* in bytes."""
         return StoredFile(await self._services.files_url(), uri, size, md5, self._carrier)
 
+    async def url(self, uri: str) -> str:
+        """The public address of an artifact: never one that carries a credential."""
+        return f"{await self._services.files_url()}/{quote(uri, safe=SAFE)}"
+
     async def head(self, uri: str) -> Head:
         """Size and checksum as the file service tells them."""
         return await StoredFile.head(await self._services.files_url(), uri, self._carrier)

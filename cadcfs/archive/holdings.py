@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -11,7 +12,14 @@ from cadcfs.archive import queries
 from cadcfs.archive.constraints import Question, is_literal
 from cadcfs.archive.pieces import Key, whole
 from cadcfs.archive.queries import ENUMERATED, LISTED_COLUMNS
-from cadcfs.archive.records import Artifact, Collection, Row, parse_checksum, parse_time
+from cadcfs.archive.records import (
+    Artifact,
+    Collection,
+    Description,
+    Row,
+    parse_checksum,
+    parse_time,
+)
 from cadcfs.archive.tap import Tap
 from cadcfs.archive.votable import Answer, Cells
 from cadcfs.errors import Incomplete
@@ -35,6 +43,26 @@ class Holdings:
         rows = await self._whole(queries.collections, [Key(0, "collection")])
         counted = (Collection(name, _integer(count) or 0) for name, count in rows if name)
         return tuple(sorted(counted, key=lambda c: c.name))
+
+    async def descriptions(self) -> tuple[Description, ...]:
+        """What is in each collection, by name."""
+        keys = [Key(0, "collection"), Key(1, "energy_emBand"), Key(2, "instrument_name")]
+        rows = await self._whole(queries.descriptions, keys)
+        counted = await self._whole(queries.observations, keys[:1])
+        counts = {name: _integer(count) or 0 for name, count in counted}
+        bands: defaultdict[str, set[str]] = defaultdict(set)
+        instruments: defaultdict[str, set[str]] = defaultdict(set)
+        for name, band, instrument in rows:
+            bands[name] |= {band} - {""}
+            instruments[name] |= {instrument} - {""}
+        return tuple(
+            Description(
+                name, tuple(sorted(bands[name])), tuple(sorted(instruments[name])),
+                counts.get(name, 0),
+            )
+            for name in sorted(bands)
+            if name
+        )  # fmt: skip
 
     async def values(self, question: Question, facet: str) -> tuple[str, ...]:
         """The distinct values of *facet*, sorted; "" stands for NULL and for the empty text."""
@@ -82,11 +110,11 @@ class Holdings:
 
 def _row(row: Cells) -> Row:
     artifact = _artifact(row)
-    return Row(row[1] or None, row[3], artifact)
+    return Row(row[1] or None, row[4], artifact)
 
 
 def _artifact(row: Cells) -> Artifact | None:
-    (observation, target, product, publisher, quality, meta_release, data_release, uri,
+    (observation, target, intent, product, publisher, quality, meta_release, data_release, uri,
      product_type, release_type, content_type, length, checksum, content_release,
      modified) = row  # fmt: skip
     if not uri:
@@ -97,6 +125,7 @@ def _artifact(row: Cells) -> Artifact | None:
         product_id=product,
         publisher_id=publisher,
         target_name=target or None,
+        intent=intent or None,
         product_type=product_type,
         content_type=content_type or None,
         size=_integer(length),

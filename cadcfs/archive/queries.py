@@ -9,8 +9,8 @@ from __future__ import annotations
 from cadcfs.archive.constraints import FACETS, Question, is_literal, quoted
 
 LISTED_COLUMNS = (
-    "o.observationID", "o.target_name", "p.productID", "p.publisherID", "p.quality_flag",
-    "p.metaRelease", "p.dataRelease", "a.uri", "a.productType", "a.releaseType",
+    "o.observationID", "o.target_name", "o.intent", "p.productID", "p.publisherID",
+    "p.quality_flag", "p.metaRelease", "p.dataRelease", "a.uri", "a.productType", "a.releaseType",
     "a.contentType", "a.contentLength", "a.contentChecksum", "a.contentRelease",
     "a.lastModified",
 )  # fmt: skip
@@ -34,6 +34,22 @@ def collections(piece: str = "") -> str:
     narrowed = f" WHERE {piece}" if piece else ""
     return (
         "SELECT collection, SUM(num_tuples) AS planes FROM caom2.EnumField"
+        f"{narrowed} GROUP BY collection"
+    )
+
+
+def descriptions(piece: str = "") -> str:
+    """Which bands and instruments each collection has."""
+    narrowed = f" WHERE {piece}" if piece else ""
+    columns = "collection, energy_emBand, instrument_name"
+    return f"SELECT DISTINCT {columns} FROM caom2.EnumField{narrowed}"
+
+
+def observations(piece: str = "") -> str:
+    """How many observations each collection has; slow at the archive, asked for index.csv alone."""
+    narrowed = f" WHERE {piece}" if piece else ""
+    return (
+        "SELECT collection, COUNT(*) AS observations FROM caom2.Observation"
         f"{narrowed} GROUP BY collection"
     )
 

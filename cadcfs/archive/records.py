@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 THIS = frozenset({"science", "calibration", "this"})
 """Product types that DataLink calls `#this`."""
 PREVIEWS = frozenset({"preview", "thumbnail", "preview-image", "preview-plot"})
+ELSEWHERE = frozenset({"noao", "xmm", "chandra", "sdss", "subaru", "vos"})
+"""Schemes of artifact URIs whose files the archive's own file service does not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,21 @@ class Collection:
 
     name: str
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a collection has: energy bands, instruments, and how many observations."""
+
+    name: str
+    bands: tuple[str, ...]
+    instruments: tuple[str, ...]
+    observations: int
+
+    @property
+    def text(self) -> str:
+        """As astroquery's get_collections() says it."""
+        return f"The {self.name} collection at the CADC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +48,7 @@ class Artifact:
     product_id: str
     publisher_id: str
     target_name: str | None
+    intent: str | None
     product_type: str
     content_type: str | None
     size: int | None
@@ -48,6 +66,16 @@ class Artifact:
     def version(self) -> str:
         """What tells this version of this file from all others."""
         return f"{self.uri} {self.md5 or f'{self.size} {self.modified}'}"
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """True where only the archive's links tell where the bytes are."""
+        return self.uri.partition(":")[0] in ELSEWHERE
+
+    @property
+    def is_this(self) -> bool:
+        """True for what DataLink calls `#this`: the data themselves."""
+        return self.product_type in THIS
 
     def is_public(self, now: datetime) -> bool:
         """True once the release date has passed; a file without one is never public."""

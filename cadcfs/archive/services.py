@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 DAY = 86400.0
 """Seconds; services move a few times a year."""
 TAP = "ivo://ivoa.net/std/TAP"
+DATALINK = "ivo://ivoa.net/std/DataLink#links-1.1"
+DATALINK_1_0 = "ivo://ivoa.net/std/DataLink#links-1.0"
 FILES = "http://www.opencadc.org/std/storage#files-1.0"
 
 
@@ -46,6 +48,14 @@ class Services:
         """Where an artifact URI is appended to get its bytes."""
         given = self._settings.files_url
         return (given or await self._find(self._settings.files_id, FILES)).rstrip("/")
+
+    async def datalink_url(self) -> str:
+        """Where the links of a plane are asked for (`ID=<publisherID>`)."""
+        resource = self._settings.datalink_id
+        try:
+            return await self._find(resource, DATALINK)
+        except Unavailable:
+            return await self._find(resource, DATALINK_1_0)
 
     async def resolver_url(self) -> str:
         """Where an object's name is turned into a position.

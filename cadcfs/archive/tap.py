@@ -7,6 +7,7 @@ cancelled, which pyvo's cannot.
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from xml.etree import ElementTree
 
 import trio
@@ -37,9 +38,7 @@ class Tap:
             The answer broke off or is no VOTable.
         Unavailable
         """
-        url = f"{await self._services.tap_url()}/sync"
-        form = {"REQUEST": "doQuery", "LANG": "ADQL", "RESPONSEFORMAT": "votable", "QUERY": adql}
-        log.info("asking %s: %s", url, adql)
+        url, form = await self._question(adql)
         try:
             reply = await self._client.post(url, form, seconds=seconds)
         except CadcfsError as exc:
@@ -47,6 +46,33 @@ class Tap:
         if reply.media_type not in MEDIA_TYPES:
             raise Incomplete(f"{reply.url}: answered {reply.media_type or 'nothing'}, no VOTable")
         return await trio.to_thread.run_sync(parse_votable, reply.body, reply.url)
+
+    async def save(self, adql: str, target: Path, *, seconds: float) -> None:
+        """Write the answer to *adql* to *target* as it comes; *seconds* count with each piece.
+
+        Raises
+        ------
+        BadRequest
+            The service refused the query; its own words.
+        Incomplete, Unavailable
+        """
+        url, form = await self._question(adql)
+        try:
+            async with (
+                self._client.stream(url, form, seconds=seconds) as pieces,
+                await trio.open_file(target, "wb") as file,
+            ):
+                async for piece in pieces:
+                    await file.write(piece)
+        except CadcfsError as exc:
+            raise refusal_in(exc) from exc
+
+    async def _question(self, adql: str) -> tuple[str, dict[str, str]]:
+        url = f"{await self._services.tap_url()}/sync"
+        log.info("asking %s: %s", url, adql)
+        return url, {
+            "REQUEST": "doQuery", "LANG": "ADQL", "RESPONSEFORMAT": "votable", "QUERY": adql,
+        }  # fmt: skip
 
 
 def refusal_in(exc: CadcfsError) -> CadcfsError:

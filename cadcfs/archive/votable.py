@@ -57,14 +57,14 @@ def parse_votable(body: bytes, url: str) -> Answer:
     BadRequest
         The service refused the query; its own words.
     """
-    if not re.search(rb"</(\w+:)?VOTABLE\s*>\s*$", body[-200:]):
+    if not ended(body[-200:]):
         raise Incomplete(f"{url}: the answer broke off, or is no VOTable ({len(body)} bytes)")
     start = _START.search(body)
     end = _END.search(body, start.end()) if start else None
     encoding = _ENCODING.match(body)
     if start is None or end is None or (encoding and encoding[1].lower() != b"utf-8"):
         return _by_astropy(body, url)
-    fields, cut = _described(body[: start.start()] + body[end.end() :], url)
+    fields, cut = described(body[: start.start()] + body[end.end() :], url)
     try:
         text = body[start.end() : end.start()].decode()
     except UnicodeDecodeError as exc:
@@ -72,6 +72,11 @@ def parse_votable(body: bytes, url: str) -> Answer:
     if "<![CDATA[" in text or "<!--" in text:
         return _by_astropy(body, url)
     return Answer(fields, _rows(text, fields, url), cut)
+
+
+def ended(tail: bytes) -> bool:
+    """True where the last bytes of a document close it."""
+    return re.search(rb"</(\w+:)?VOTABLE\s*>\s*$", tail) is not None
 
 
 def _rows(text: str, fields: tuple[Field, ...], url: str) -> list[Cells]:
@@ -90,7 +95,7 @@ def _without(row: Cells, nulls: dict[int, str]) -> Cells:
     return tuple("" if nulls.get(i) == cell else cell for i, cell in enumerate(row))
 
 
-def _described(document: bytes, url: str) -> tuple[tuple[Field, ...], bool]:
+def described(document: bytes, url: str) -> tuple[tuple[Field, ...], bool]:
     """Columns and status of a document whose rows were taken out."""
     try:
         root = ElementTree.fromstring(document)  # noqa: S314  (expat refuses entity bombs)
@@ -126,7 +131,7 @@ def _field(element: ElementTree.Element) -> Field:
 
 
 def _by_astropy(body: bytes, url: str) -> Answer:
-    fields, cut = _described(_without_data(body), url)
+    fields, cut = described(_without_data(body), url)
     if b"<DATA" not in body and b":DATA" not in body:
         return Answer(fields, [], cut)
     import numpy as np

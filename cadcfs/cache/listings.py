@@ -7,10 +7,11 @@ for the next mount and for days without a network. A damaged entry is a miss.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +32,8 @@ STALE_FACTOR = 24.0
 """An answer up to so many lives old is shown while it is asked again; an older one waits."""
 MEMORY_ROWS = 2_000_000
 """Rows kept in memory over all answers."""
+ERRORS = 1000
+"""Answers whose last failure is remembered."""
 DISK_BYTES = 1 << 30
 """Limit of the answers on disk; the least recently stored go first."""
 
@@ -47,9 +50,24 @@ class ListingStatistics:
 
 
 @dataclass(frozen=True)
+class History:
+    """What happened to one answer: seconds since 1970, None for never; *error* "" for none.
+
+    *is_stale*: a newer answer was asked for, and did not come yet.
+    """
+
+    stored: float | None
+    rows: int
+    is_stale: bool
+    since: float | None
+    error: str
+
+
+@dataclass(frozen=True)
 class _Known:
     value: Any
     stored: float
+    expired: bool = False
 
 
 class _Flight:
@@ -57,6 +75,7 @@ class _Flight:
 
     def __init__(self) -> None:
         self.done = trio.Event()
+        self.since = time.time()
         self.error: Exception | None = None
 
 
@@ -75,6 +94,7 @@ class Listings:
         self._disk_works = True
         self._loads = 0
         self._failures = 0
+        self._errors: OrderedDict[str, str] = OrderedDict()
 
     def statistics(self) -> ListingStatistics:
         return ListingStatistics(
@@ -89,6 +109,29 @@ class Listings:
         """What memory holds under *key*, of any age; never waits."""
         known = self._known.get(key)
         return None if known is None else known.value
+
+    async def history(self, key: str) -> History:
+        """What happened to the answer under *key*; never asks the network."""
+        known = await self._remembered(key)
+        flight = self._flights.get(key)
+        return History(
+            stored=None if known is None else known.stored,
+            rows=0 if known is None else _rows(known.value) - 1,
+            is_stale=known is not None and (known.expired or key in self._errors),
+            since=None if flight is None else flight.since,
+            error=self._errors.get(key, ""),
+        )
+
+    async def expire(self, key: str) -> None:
+        """Ask again at the next occasion; the old answer stands in where nothing answers."""
+        known = await self._remembered(key)
+        if known is not None:
+            self._known[key] = replace(known, expired=True)
+
+    def stored(self, key: str) -> float | None:
+        """When the answer in memory was stored, in seconds since 1970."""
+        known = self._known.get(key)
+        return None if known is None else known.stored
 
     async def recall(self, key: str) -> Any | None:  # noqa: ANN401
         """What memory or disk hold, of any age; never asks the network."""
@@ -118,15 +161,17 @@ class Listings:
         """
         known = await self._remembered(key)
         if known is not None:
-            age = abs(time.time() - known.stored)
+            age = math.inf if known.expired else abs(time.time() - known.stored)
             if age < (fresh if _has_content(known.value) else min(fresh, NOTHING_FRESH)):
                 return known.value  # type: ignore[no-any-return]
-            if age < fresh * STALE_FACTOR and _has_content(known.value):
+            is_stale = age < fresh * STALE_FACTOR and _has_content(known.value)
+            # While it is being asked, who comes later need not wait for it.
+            if is_stale or key in self._flights:
                 self._start(key, load)
                 return known.value  # type: ignore[no-any-return]
         try:
             await self._wait(self._start(key, load), key)
-        except Unavailable as exc:
+        except (Unavailable, Pending) as exc:
             if known is None:
                 raise
             log.warning("%s; showing the answer of %s", exc, time.ctime(known.stored))
@@ -155,11 +200,12 @@ class Listings:
         try:
             known = _Known(await load(), time.time())
             self._keep(key, known)
+            self._errors.pop(key, None)
         except CadcfsError as exc:
-            self._failures += 1
+            self._failed(key, exc)
             flight.error = exc
         except Exception as exc:
-            self._failures += 1
+            self._failed(key, exc)
             log.exception("a load failed in an unforeseen way: %s", key)
             flight.error = Unavailable(f"{key}: {exc!r}")
         finally:
@@ -170,6 +216,12 @@ class Listings:
             flight.done.set()
         if known is not None:
             await self._store(key, known)
+
+    def _failed(self, key: str, exc: Exception) -> None:
+        self._failures += 1
+        self._errors[key] = str(exc)
+        while len(self._errors) > ERRORS:
+            self._errors.popitem(last=False)
 
     def _keep(self, key: str, known: _Known) -> None:
         old = self._known.pop(key, None)

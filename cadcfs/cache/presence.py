@@ -51,6 +51,10 @@ class Presence:
         """The checksum of *content* as this block of this file; never 0."""
         return xxhash.xxh3_64_intdigest(content, (self._seed + block) & _SEEDS) or 1
 
+    def bytes_here(self) -> int:
+        """Bytes in all blocks that are here."""
+        return sum(self.length(block) for block in range(self.blocks) if self.here[block])
+
     def add(self, block: int, checksum: int) -> None:
         self.sums[block] = checksum
         self.count += not self.here[block]

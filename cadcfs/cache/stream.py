@@ -102,6 +102,22 @@ class Streams:
         shared.fits = FitsMap(version.size, file.layout)
         return shared
 
+    async def here(self, version: Version) -> int:
+        """Bytes of *version* that are in the cache."""
+        shared = self._shared.get(version)
+        if shared is not None:
+            return shared.file.presence.bytes_here()
+        return await trio.to_thread.run_sync(self._count, version, limiter=self._threads)
+
+    def _count(self, version: Version) -> int:
+        if self._store.open_absent(version) is not None:
+            return 0
+        file = self._store.open(version)
+        try:
+            return file.presence.bytes_here()
+        finally:
+            self._store.close([file])
+
     def release(self, shared: _Shared) -> None:
         """One open file less; the last one ends the fetches, and the file lingers."""
         shared.users -= 1

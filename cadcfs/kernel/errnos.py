@@ -10,7 +10,7 @@ import errno
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import trio
 from pyfuse3 import FUSEError
@@ -69,6 +69,14 @@ def sole_cause(exc: Exception) -> Exception:
     return exc
 
 
+@runtime_checkable
+class Noting(Protocol):
+    """Whose handlers remember what went wrong."""
+
+    def note_failure(self, handler: str, place: object, number: int, reason: str) -> None:
+        """*handler* failed with errno *number*; *place* is its first argument."""
+
+
 def answers_errno(
     handler: Callable[P, Coroutine[Any, Any, R]],
 ) -> Callable[P, Coroutine[Any, Any, R]]:
@@ -81,6 +89,9 @@ def answers_errno(
         except FUSEError:
             raise
         except Exception as exc:
-            raise FUSEError(errno_of(exc)) from exc
+            number = errno_of(exc)
+            if len(args) > 1 and isinstance(args[0], Noting):
+                args[0].note_failure(handler.__name__, args[1], number, str(sole_cause(exc)))
+            raise FUSEError(number) from exc
 
     return guarded

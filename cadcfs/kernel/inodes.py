@@ -19,9 +19,14 @@ class InodeTable:
     def __init__(self, root: Node) -> None:
         self._nodes: dict[int, Node] = {ROOT: root}
         self._counts: dict[int, int] = {ROOT: 1}
+        self._parents: dict[int, int] = {ROOT: ROOT}
 
     def __len__(self) -> int:
         return len(self._nodes)
+
+    def get(self, inode: int) -> Node | None:
+        """The node, None where the kernel does not know it."""
+        return self._nodes.get(inode)
 
     def node(self, inode: int) -> Node:
         return self._nodes[inode]
@@ -35,8 +40,13 @@ class InodeTable:
                 return number
             number = (number + 1) % (1 << 64)
 
-    def remember(self, number: int, node: Node) -> Node:
+    def parent(self, number: int) -> int:
+        """The directory in which the kernel found *number* last; ROOT where it forgot."""
+        return self._parents.get(number, ROOT)
+
+    def remember(self, number: int, node: Node, parent: int) -> Node:
         """Count one lookup; the node that was there first stays, with what it has found out."""
+        self._parents[number] = parent
         self._counts[number] = self._counts.get(number, 0) + 1
         return self._nodes.setdefault(number, node)
 
@@ -47,6 +57,7 @@ class InodeTable:
             return
         self._counts.pop(number, None)
         self._nodes.pop(number, None)
+        self._parents.pop(number, None)
 
 
 def _hashed(key: str) -> int:

@@ -19,14 +19,17 @@ import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, FUSEError, InodeT, RequestContext
 
 from cadcfs.kernel.errnos import answers_errno
+from cadcfs.kernel.failures import Failures
 from cadcfs.kernel.handles import HandleTable
 from cadcfs.kernel.inodes import InodeTable
 from cadcfs.kernel.interrupts import Interrupts
 from cadcfs.kernel.sizes import Sizes
 from cadcfs.kernel.writing import WRITES, Writable
+from cadcfs.tree.control import CONTROL_NAMES, Controls
 from cadcfs.tree.node import (
     LONG,
     Attributes,
+    Child,
     Directory,
     Entries,
     Node,
@@ -51,9 +54,14 @@ class Operations(Writable):
 
     enable_writeback_cache = False
 
-    def __init__(self, root: Directory, disk: Path, sizes: Sizes) -> None:
+    def __init__(
+        self, root: Directory, controls: Controls, failures: Failures, disk: Path, sizes: Sizes
+    ) -> None:
         super().__init__()
         self.inodes = InodeTable(root)
+        self._controls = controls
+        self._failures = failures
+        self._reading: dict[int, int] = {}
         self.interrupts = Interrupts()
         # With the thread that opened it: a read does not say who asks.
         self.files: HandleTable[tuple[Opened, int]] = HandleTable()
@@ -68,11 +76,11 @@ class Operations(Writable):
         if name in (b".", b".."):
             # Asked by NFS servers alone; the tree keeps no way up.
             raise FUSEError(errno.ENOENT)
-        child = await self._directory(parent).child(os.fsdecode(name))
+        child = await self._child(self._directory(parent), os.fsdecode(name))
         if child is None:
             raise FUSEError(errno.ENOENT)
         number = self.inodes.number(child.node)
-        node = self.inodes.remember(number, child.node)
+        node = self.inodes.remember(number, child.node, parent)
         attributes = self._attributes_now(node, certain=child.certain)
         return self._entry(number, attributes, LONG if child.certain else 0)
 
@@ -122,7 +130,7 @@ class Operations(Writable):
         reply = self._entry(number, self._attributes_now(node), entries.valid)
         if not pyfuse3.readdir_reply(token, os.fsencode(name), reply, index + 1):
             return False
-        self.inodes.remember(number, node)
+        self.inodes.remember(number, node, inode)
         return True
 
     @answers_errno
@@ -147,8 +155,10 @@ class Operations(Writable):
         self._sizes.opened(inode)
         with self.interrupts.waiting(ctx.pid, patience(node, LAST_RESORT)):
             opened = await node.open()
+        handle = FileHandleT(self.files.add((opened, ctx.pid)))
+        self._reading[handle] = inode
         return FileInfo(
-            fh=FileHandleT(self.files.add((opened, ctx.pid))),
+            fh=handle,
             direct_io=node.is_control,
             keep_cache=not node.is_control and not is_writable_file(node),
         )
@@ -165,6 +175,7 @@ class Operations(Writable):
     @answers_errno
     async def release(self, fh: FileHandleT) -> None:
         opened, _ = self.files.remove(fh)
+        self._reading.pop(fh, None)
         await opened.aclose()
 
     @answers_errno
@@ -188,6 +199,21 @@ class Operations(Writable):
         if is_file(node) and node.attributes_now() is None:
             return self._entry(inode, await node.attributes(), 0)
         return self._entry(inode, self._attributes_now(node), 0)
+
+    def note_failure(self, handler: str, place: object, number: int, reason: str) -> None:
+        """Remember a failure for the `.error` of its directory (`errnos.Noting`)."""
+        if not isinstance(place, int):
+            return
+        inode = self._reading.get(place, 0) if handler == "read" else place
+        for concerned in {inode, self.inodes.parent(inode)}:
+            node = self.inodes.get(concerned)
+            if node is not None and is_directory(node):
+                self._failures.note(node.key, number, reason)
+
+    async def _child(self, directory: Directory, name: str) -> Child | None:
+        if name in CONTROL_NAMES:
+            return self._controls.child(directory, name)
+        return await directory.child(name)
 
     def _directory(self, inode: int) -> Directory:
         node = self.inodes.node(inode)

@@ -99,7 +99,7 @@ class Writable(ReadOnly):
         with disk_errors():
             node, opened = await self._place(parent_inode).create(os.fsdecode(name))
         number = self.inodes.number(node)
-        self.inodes.remember(number, node)
+        self.inodes.remember(number, node, parent_inode)
         handle = FileHandleT(self.files.add((opened, ctx.pid)))
         info = FileInfo(fh=handle, direct_io=node.is_control, keep_cache=False)
         return info, await self.described(number, node)
@@ -118,7 +118,7 @@ class Writable(ReadOnly):
         with disk_errors():
             node = await self._place(parent_inode).make_directory(os.fsdecode(name))
         number = self.inodes.number(node)
-        self.inodes.remember(number, node)
+        self.inodes.remember(number, node, parent_inode)
         return await self.described(number, node)
 
     @answers_errno

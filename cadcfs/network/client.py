@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Self
@@ -37,6 +37,9 @@ CONNECT_TIME = 10.0
 PIECE = 1 << 20
 """Bytes of a long body that are handed on at once."""
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+Form = Mapping[str, str | Sequence[str]]
+"""Parameters by name; a name with several values is sent once for each."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,12 @@ class Client:
         """
         return await self._ask("GET", url, None, seconds)
 
-    async def post(self, url: str, form: Mapping[str, str], *, seconds: float) -> Answer:
+    async def post(self, url: str, form: Form, *, seconds: float) -> Answer:
         """The answer to *form*; redirects are followed with GET (UWS 1.1, 2.2.3)."""
         return await self._ask("POST", url, form, seconds)
 
     async def post_parts(
-        self, url: str, form: Mapping[str, str], parts: Mapping[str, bytes], *, seconds: float
+        self, url: str, form: Form, parts: Mapping[str, bytes], *, seconds: float
     ) -> Answer:
         """The answer to *form* with files, as multipart/form-data (TAP 1.1, 2.5)."""
         return await self._ask("POST", url, form, seconds, parts)
@@ -91,7 +94,7 @@ class Client:
 
     @asynccontextmanager
     async def stream(
-        self, url: str, form: Mapping[str, str] | None = None, *, seconds: float
+        self, url: str, form: Form | None = None, *, seconds: float
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The pieces of a long body; *seconds* count anew with each of them. Asked once.
 
@@ -112,7 +115,7 @@ class Client:
         self,
         method: str,
         url: str,
-        form: Mapping[str, str] | None,
+        form: Form | None,
         seconds: float,
         parts: Mapping[str, bytes] | None = None,
     ) -> Answer:
@@ -126,7 +129,7 @@ class Client:
         self,
         method: str,
         url: str,
-        form: Mapping[str, str] | None,
+        form: Form | None,
         seconds: float,
         parts: Mapping[str, bytes] | None,
     ) -> Answer:
@@ -145,7 +148,7 @@ class Client:
         self,
         method: str,
         url: str,
-        form: Mapping[str, str] | None,
+        form: Form | None,
         seconds: float,
         parts: Mapping[str, bytes] | None,
     ) -> Answer:

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import stat
 import time
-from collections.abc import Awaitable, Callable
 
 from cadcfs.archive.records import Artifact
 from cadcfs.cache.blocks import Version
-from cadcfs.tree.catalogue import Catalogue
-from cadcfs.tree.node import LONG, Attributes, File, Opened
+from cadcfs.tree.node import LONG, Attributes, Opened
+from cadcfs.tree.reader import Reader
 
 
 class ArtifactFile:
     """A file of the archive in the version that its metadata names."""
 
-    __slots__ = ("_artifact", "_catalogue", "_measured")
+    __slots__ = ("_artifact", "_measured", "_reader")
 
     is_control = False
 
-    def __init__(self, catalogue: Catalogue, artifact: Artifact) -> None:
-        self._catalogue = catalogue
+    def __init__(self, reader: Reader, artifact: Artifact) -> None:
+        self._reader = reader
         self._artifact = artifact
         self._measured: tuple[int, str | None] | None = None
 
     @property
     def key(self) -> str:
-        public = self._catalogue.is_public(self._artifact)
+        public = self._reader.is_public(self._artifact)
         return f"file {self._artifact.version} {'public' if public else 'closed'}"
 
     def attributes_now(self) -> Attributes | None:
@@ -37,43 +36,48 @@ class ArtifactFile:
 
     async def attributes(self) -> Attributes:
         if self._artifact.size is None and self._measured is None:
-            self._measured = await self._catalogue.measure(self._artifact)
+            self._measured = await self._reader.measure(self._artifact)
         known = self.attributes_now()
         assert known is not None
         return known
 
     async def open(self) -> Opened:
+        return await self._reader.open(self._artifact, await self._version())
+
+    async def description(self) -> dict[str, str]:
+        """All that is known of it; "" for what the archive does not tell."""
+        artifact, now = self._artifact, self.attributes_now()
+        cached = 0 if now is None else await self._reader.here(await self._version())
+        return {
+            "uri": artifact.uri,
+            "publisher_id": artifact.publisher_id,
+            "observation": artifact.observation_id,
+            "product": artifact.product_id,
+            "target_name": artifact.target_name or "",
+            "intent": artifact.intent or "",
+            "product_type": artifact.product_type,
+            "content_type": artifact.content_type or "",
+            "size": "" if now is None else str(now.size),
+            "checksum": f"md5:{artifact.md5}" if artifact.md5 else "",
+            "last_modified": artifact.modified.isoformat() if artifact.modified else "",
+            "release": artifact.release.isoformat() if artifact.release else "",
+            "public": "yes" if self._reader.is_public(artifact) else "no",
+            "junk": "yes" if artifact.junk else "no",
+            "cached": str(cached),
+            "url": await self._reader.url(artifact),
+        }
+
+    async def _version(self) -> Version:
         size = (await self.attributes()).size
         md5 = self._artifact.md5 or (self._measured[1] if self._measured else None)
-        version = Version(f"{self._artifact.version} {md5 or size}", size, md5)
-        return await self._catalogue.open(self._artifact, version)
+        return Version(f"{self._artifact.version} {md5 or size}", size, md5)
 
     def _attributes(self, size: int) -> Attributes:
         artifact = self._artifact
-        public = self._catalogue.is_public(artifact)
+        public = self._reader.is_public(artifact)
         valid = LONG
         if not public and artifact.release is not None:
             valid = min(LONG, max(0.0, artifact.release.timestamp() - time.time()))
         modified = artifact.modified
         mtime_ns = int(modified.timestamp() * 1000) * 1_000_000 if modified else 0
         return Attributes(stat.S_IFREG | (0o444 if public else 0), size, mtime_ns, valid)
-
-
-class UnlistedFile:
-    """A name in a directory that is not known any more: found out when it is looked at."""
-
-    is_control = False
-
-    def __init__(self, key: str, find: Callable[[], Awaitable[File]]) -> None:
-        self.key = key
-        self.find = find
-
-    def attributes_now(self) -> Attributes | None:
-        return None
-
-    async def attributes(self) -> Attributes:
-        found = await (await self.find()).attributes()
-        return Attributes(found.mode, found.size, found.mtime_ns, valid=0)
-
-    async def open(self) -> Opened:
-        return await (await self.find()).open()

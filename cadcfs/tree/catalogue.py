@@ -6,23 +6,22 @@ asked it, so that answers of two archives or two users never mix.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 from cadcfs.archive import queries
 from cadcfs.archive.constraints import FACETS, Question, is_literal
-from cadcfs.archive.files import Files
 from cadcfs.archive.holdings import Holdings
-from cadcfs.archive.records import Artifact, Collection, Row
+from cadcfs.archive.records import Collection, Description, Row
 from cadcfs.archive.resolver import Resolver
-from cadcfs.cache.blocks import Version
-from cadcfs.cache.listings import Listings
-from cadcfs.cache.stream import Streams
+from cadcfs.cache.listings import History, Listings
 from cadcfs.config import Settings
-from cadcfs.errors import Forbidden, NotFound
-from cadcfs.tree.node import Opened
+from cadcfs.errors import NotFound
+from cadcfs.tree.reader import Reader
 from cadcfs.tree.recent import Recent
 from cadcfs.tree.workshop import Workshop
+
+T = TypeVar("T")
 
 COLLECTIONS_FRESH = 86400.0
 """Seconds; collections and the names in them grow slowly."""
@@ -33,19 +32,18 @@ RESULT_FRESH = 3600.0
 
 
 class Catalogue:
-    """Answers for the tree, from memory, disk or the archive; and open artifacts."""
+    """Answers for the tree, from memory, disk or the archive, and what else its nodes work with."""
 
     def __init__(
-        self, holdings: Holdings, listings: Listings, streams: Streams, files: Files,
-        resolver: Resolver, workshop: Workshop, settings: Settings,
+        self, holdings: Holdings, listings: Listings, resolver: Resolver,
+        reader: Reader, workshop: Workshop, settings: Settings,
     ) -> None:  # fmt: skip
         self._holdings = holdings
         self._listings = listings
-        self._streams = streams
-        self._files = files
         self._resolver = resolver
+        self.reader = reader
         self.workshop = workshop
-        self._origin = f"{settings.tap_url or settings.registry_url} {settings.tap_id} anonymous"
+        self.origin = f"{settings.tap_url or settings.registry_url} {settings.tap_id} anonymous"
         self.names = settings.names
 
     async def collections(self) -> Sequence[Collection]:
@@ -56,6 +54,12 @@ class Catalogue:
     async def known_collections(self) -> Sequence[Collection] | None:
         """The collections if they were ever listed; never asks the network."""
         return await self._listings.recall(self._key(queries.collections()))
+
+    async def descriptions(self) -> Sequence[Description]:
+        """What is in each collection."""
+        return await self._listings.get(
+            self._key(queries.descriptions()), self._holdings.descriptions, COLLECTIONS_FRESH
+        )
 
     async def values(self, question: Question, facet: str) -> Sequence[str]:
         """The values of *facet* among the answers to *question*; "" for NULL."""
@@ -109,7 +113,7 @@ class Catalogue:
     async def position(self, target: str) -> tuple[str, str]:
         """Right ascension and declination (ICRS, deg, as text) of an object by its name."""
         found = await self._listings.get(
-            f"{self._origin} position of {target}",
+            f"{self.origin} position of {target}",
             lambda: self._resolver.position(target),
             POSITION_FRESH,
         )
@@ -120,7 +124,7 @@ class Catalogue:
 
     def recent(self, key: str) -> Recent:
         """What was asked lately in the directory *key*."""
-        return Recent(self._listings, f"{self._origin} {key}")
+        return Recent(self._listings, f"{self.origin} {key}")
 
     async def rows(self, question: Question) -> Sequence[Row]:
         found = await self._listings.get(
@@ -132,31 +136,28 @@ class Catalogue:
         found = await self._listings.recall(self._key(queries.result(question)))
         return None if found is None else narrowed(found, question)
 
-    def is_public(self, artifact: Artifact) -> bool:
-        return artifact.is_public(datetime.now(UTC))
+    def stored_ns(self, question: Question) -> int:
+        """When the rows of *question* were heard, in nanoseconds since 1970; 0 before."""
+        stored = self._listings.stored(self._key(queries.result(question)))
+        return int((stored or 0) * 10**9)
 
-    def closed(self, artifact: Artifact) -> str | None:
-        """Why *artifact* may not be read; None if it may."""
-        if self.is_public(artifact):
-            return None
-        date = artifact.release
-        when = f"public from {date:%Y-%m-%d}" if date else "no date set"
-        return f"{artifact.uri} is proprietary, {when}; data of your own needs a login"
+    async def history(self, adql: str) -> History:
+        """What happened to a question; never asks the network."""
+        return await self._listings.history(self._key(adql))
 
-    async def measure(self, artifact: Artifact) -> tuple[int, str | None]:
-        """Size in bytes and MD5 of a file whose metadata does not tell them."""
-        head = await self._files.head(artifact.uri)
-        return head.size, head.md5
+    async def expire(self, adql: str) -> None:
+        """Ask the archive again at the next occasion."""
+        await self._listings.expire(self._key(adql))
 
-    async def open(self, artifact: Artifact, version: Version) -> Opened:
-        """An open file; `Forbidden` where it is not public."""
-        if (reason := self.closed(artifact)) is not None:
-            raise Forbidden(reason)
-        source = await self._files.source(artifact.uri, version.size, version.md5)
-        return await self._streams.open(version, source)
+    async def derived(self, key: str, load: Callable[[], Awaitable[T]]) -> T:
+        """What is found out from other answers, under a key that names their age."""
+        return await self._listings.get(key, load, RESULT_FRESH * 24)
+
+    async def known_derived(self, key: str) -> Any | None:  # noqa: ANN401  (as `derived` kept it)
+        return await self._listings.recall(key)
 
     def _key(self, adql: str) -> str:
-        return f"{self._origin} {adql}"
+        return f"{self.origin} {adql}"
 
 
 def enumerated_values(
@@ -175,6 +176,13 @@ def enumerated_values(
     shown = queries.ENUMERATED.index(column)
     fulfilling = (c for c in combinations if all(c[i] == v for i, v in wanted.items()))
     return tuple(sorted({combination[shown] for combination in fulfilling}))
+
+
+def is_asked_too_widely(question: Question) -> bool:
+    """True where the archive may find more than is meant, so that rows are sorted out here."""
+    name = question.value_of("name")
+    asks_name = name is not None and not is_literal(name)
+    return question.value_of("by-target") is not None or asks_name
 
 
 def narrowed(rows: Sequence[Row], question: Question) -> Sequence[Row]:

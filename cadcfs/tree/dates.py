@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import partial
 
+from cadcfs.archive import queries
 from cadcfs.archive.constraints import MJD_EPOCH, Question, days_of
 from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.node import Child, Entries, Node
 from cadcfs.tree.result import ResultDirectory
+from cadcfs.tree.selection import Selection
 
 UNDATED = "undated"
 LEVELS = (r"[12][0-9]{3}", r"0[1-9]|1[0-2]", r"0[1-9]|[12][0-9]|3[01]")
@@ -29,6 +31,10 @@ class DateDirectory:
         self._question = question
         self._prefix = prefix
         self._recent = catalogue.recent(key)
+
+    @property
+    def adql(self) -> tuple[str, ...]:
+        return (queries.days(self._question),)
 
     async def confirm(self) -> None:
         return
@@ -70,13 +76,14 @@ class DateDirectory:
 
     def _range(self, name: str) -> ResultDirectory:
         return ResultDirectory(
-            self._catalogue, self._question.narrowed("by-date", name), f"{self.key}/{name}",
+            Selection(self._catalogue, self._question.narrowed("by-date", name)),
+            f"{self.key}/{name}",
             asked=partial(self._recent.note, name), may_be_empty=True,
         )  # fmt: skip
 
     def _result(self, name: str, value: str | None) -> ResultDirectory:
         question = self._question.narrowed("by-date", value)
-        return ResultDirectory(self._catalogue, question, f"{self.key}/{name}")
+        return ResultDirectory(Selection(self._catalogue, question), f"{self.key}/{name}")
 
 
 def _parts(mjd: int) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TypeAlias
 
+from cadcfs.archive import queries
 from cadcfs.archive.constraints import Question
 from cadcfs.archive.records import Collection
 from cadcfs.errors import NotFound
@@ -17,6 +18,7 @@ from cadcfs.tree.node import Child, Entries, Node
 from cadcfs.tree.positions import NamedRegion, canonical, parse_region
 from cadcfs.tree.recent import Recent
 from cadcfs.tree.result import Asked, ResultDirectory
+from cadcfs.tree.selection import Selection
 from cadcfs.tree.spellings import OtherSpelling, Spellings
 
 
@@ -98,6 +100,10 @@ class CollectionsOf:
         self._asked = asked
         self._may_be_empty = may_be_empty
 
+    @property
+    def adql(self) -> tuple[str, ...]:
+        return (queries.counts(self.question),)
+
     async def confirm(self) -> None:
         if not self._may_be_empty:
             await self._found()
@@ -130,7 +136,7 @@ class CollectionsOf:
 
     def _below(self, collection: str) -> ResultDirectory:
         key = f"{self.key}/{self._name(collection)}"
-        return ResultDirectory(self._catalogue, self.question.within(collection), key)
+        return ResultDirectory(Selection(self._catalogue, self.question.within(collection)), key)
 
 
 class ResolvedLink:
@@ -159,4 +165,4 @@ def _answer(
     asked = partial(recent.note, key.rpartition("/")[2])
     if question.collection is None:
         return CollectionsOf(catalogue, question, key, asked, may_be_empty=empty)
-    return ResultDirectory(catalogue, question, key, asked=asked, may_be_empty=empty)
+    return ResultDirectory(Selection(catalogue, question), key, asked=asked, may_be_empty=empty)

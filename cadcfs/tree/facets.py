@@ -11,6 +11,7 @@ from functools import partial
 
 import trio
 
+from cadcfs.archive import queries
 from cadcfs.archive.constraints import FACETS, Question
 from cadcfs.errors import NotFound
 from cadcfs.tree.catalogue import Catalogue
@@ -21,6 +22,7 @@ from cadcfs.tree.names import NULL_NAME, typed_value
 from cadcfs.tree.node import Child, Directory, Entries, Node
 from cadcfs.tree.plain import FixedDirectory
 from cadcfs.tree.result import ResultDirectory
+from cadcfs.tree.selection import Selection
 from cadcfs.tree.spellings import OtherSpelling, Spellings
 
 LISTED_OBSERVATIONS = 250_000
@@ -70,6 +72,12 @@ class FacetDirectory:
         self._recent = catalogue.recent(key)
         self._spellings: Spellings | None = None
 
+    @property
+    def adql(self) -> tuple[str, ...]:
+        if FACETS[self._facet].enumerated is not None:
+            return (queries.enumeration(self._question.sole_collection),)
+        return (queries.values(self._question, self._facet),)
+
     async def confirm(self) -> None:
         return
 
@@ -95,7 +103,7 @@ class FacetDirectory:
         node = self._below(name, value)
         certain = False
         if isinstance(node, ResultDirectory):
-            certain = bool(await self._catalogue.known_rows(node.question))
+            certain = bool(await self._catalogue.known_rows(node.selection.question))
         return Child(node, certain)
 
     async def _listed_child(self, name: str, known: Sequence[str]) -> Child | None:
@@ -117,7 +125,7 @@ class FacetDirectory:
         if FACETS[self._facet].enumerated is not None:
             return NarrowedDirectory(self._catalogue, question, key)
         asked = partial(self._recent.note, name) if self._facet == "by-observation" else None
-        return ResultDirectory(self._catalogue, question, key, asked=asked)
+        return ResultDirectory(Selection(self._catalogue, question), key, asked=asked)
 
     async def _sorted(self, values: Sequence[str]) -> Spellings:
         if self._spellings is None or self._spellings.source is not values:

@@ -37,7 +37,10 @@ class HeadersDirectory(MadeDirectory):
 def _recipes(catalogue: Catalogue, named: Named) -> dict[str, Recipe]:
     return {
         f"{name}.txt": recipe(
-            "headers", artifact, partial(_make, catalogue, artifact), catalogue.closed(artifact)
+            "headers",
+            artifact,
+            partial(_make, catalogue, artifact),
+            catalogue.reader.closed(artifact),
         )
         for name, artifact in named.items()
         if is_fits(artifact)
@@ -47,7 +50,7 @@ def _recipes(catalogue: Catalogue, named: Named) -> dict[str, Recipe]:
 async def _make(catalogue: Catalogue, artifact: Artifact, path: Path) -> None:
     text = await catalogue.workshop.files.headers(artifact.uri)
     if text is None:
-        opened = await ArtifactFile(catalogue, artifact).open()
+        opened = await ArtifactFile(catalogue.reader, artifact).open()
         try:
             text = await header_lines(opened.read)
         finally:

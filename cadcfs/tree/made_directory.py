@@ -8,10 +8,10 @@ from typing import Protocol
 from cadcfs.archive.records import Artifact
 from cadcfs.cache.whole import Wholes
 from cadcfs.errors import NotFound
-from cadcfs.tree.artifact import UnlistedFile
 from cadcfs.tree.junk_names import is_junk
 from cadcfs.tree.made import MadeFile, MadeFiles, Recipe
 from cadcfs.tree.node import Child, Entries
+from cadcfs.tree.unlisted import UnlistedFile
 
 Named = Mapping[str, Artifact]
 

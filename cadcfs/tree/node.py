@@ -65,6 +65,13 @@ class File(Protocol):
     async def open(self) -> Opened: ...
 
 
+class Described(File, Protocol):
+    """A file of which more is known than stat can tell."""
+
+    async def description(self) -> dict[str, str]:
+        """Facts by name; "" for what nobody knows. Never waits long."""
+
+
 class Provisional(File, Protocol):
     """A name in a directory that is not known any more."""
 
@@ -201,6 +208,10 @@ def is_directory(node: Node) -> TypeGuard[Directory]:
 
 def is_file(node: Node) -> TypeGuard[File]:
     return hasattr(node, "attributes_now")
+
+
+def is_described(node: Node) -> TypeGuard[Described]:
+    return hasattr(node, "description")
 
 
 def is_provisional(node: File) -> TypeGuard[Provisional]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from cadcfs.tree.node import Attributes, Child, Entries, Node, Opened
 
@@ -54,7 +54,7 @@ class ControlFile:
 
     is_control = True
 
-    def __init__(self, key: str, make: Callable[[], str], mtime_ns: int) -> None:
+    def __init__(self, key: str, make: Callable[[], Awaitable[str]], mtime_ns: int) -> None:
         self.key = key
         self._make = make
         self._mtime_ns = mtime_ns
@@ -66,7 +66,7 @@ class ControlFile:
         return self.attributes_now()
 
     async def open(self) -> Opened:
-        return Snapshot(self._make().encode())
+        return Snapshot((await self._make()).encode("utf-8", "surrogateescape"))
 
 
 class Snapshot:

@@ -1,145 +1,150 @@
-"""The directory of one question: its files, and its views (previews, auxiliary, junk)."""
+"""The directory of one question: its files, its views, and what is told of them."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import trio
 
-from cadcfs.archive.constraints import Question
-from cadcfs.archive.records import PREVIEWS, THIS, Artifact, Row
-from cadcfs.config import NameStyle
+from cadcfs.archive import queries
+from cadcfs.archive.records import Artifact, Row
 from cadcfs.errors import NotFound
-from cadcfs.tree.artifact import ArtifactFile, UnlistedFile
-from cadcfs.tree.catalogue import Catalogue
+from cadcfs.tree.artifact import ArtifactFile
+from cadcfs.tree.documents import documents
 from cadcfs.tree.junk_names import is_junk
+from cadcfs.tree.made import MadeFiles
 from cadcfs.tree.made_directory import MadeDirectory
-from cadcfs.tree.made_views import MADE_VIEWS, made_views
-from cadcfs.tree.names import file_name
-from cadcfs.tree.node import Child, Entries, Node
-
-VIEWS = ("previews", "auxiliary", "junk", "junk/previews", "junk/auxiliary")
-"""Sub-directories of a result, as paths inside it; those without content are absent."""
-
+from cadcfs.tree.made_views import MADE_VIEWS
+from cadcfs.tree.node import Child, Entries, File, Node, is_file
+from cadcfs.tree.selection import Selection
+from cadcfs.tree.unlisted import UnlistedFile
+from cadcfs.tree.views import VIEWS, Views
+from cadcfs.tree.where import WhereDirectory
 
 Asked = Callable[[], Awaitable[None]]
 """Called when a directory without end was asked and had something."""
-
-
-class Views:
-    """The artifacts of a result by view and name, from one set of rows."""
-
-    def __init__(self, rows: Sequence[Row], names: NameStyle) -> None:
-        self.rows = rows
-        sorted_out: defaultdict[str, dict[str, Artifact]] = defaultdict(dict)
-        for row in rows:
-            if row.artifact is not None:
-                view = sorted_out[_view(row.artifact)]
-                view[row.artifact.uri] = _more_open(view.get(row.artifact.uri), row.artifact)
-        self.files = {v: _named(uris.values(), names) for v, uris in sorted_out.items()}
-        self.made = made_views(self.files.get("", {}))
-
-    def subviews(self, view: str) -> list[str]:
-        """Names of the views with content right below *view*."""
-        prefix = f"{view}/" if view else ""
-        below = {v[len(prefix) :].split("/")[0] for v in self.files if v.startswith(prefix)}
-        return sorted(below - {""} - ({view} if not prefix else set()))
-
-    def has(self, view: str) -> bool:
-        return view in self.files or bool(self.subviews(view))
+WHERE = "where"
 
 
 class ResultDirectory:
-    """A question's directory, or one of its views."""
+    """The directory of a selection, or one of its views.
+
+    Parameters
+    ----------
+    view
+        A path inside the result, "" for the result itself.
+    asked
+        Hears that the result was listed.
+    may_be_empty
+        True where a question without an answer is an empty directory, not a missing one.
+    """
 
     def __init__(
-        self, catalogue: Catalogue, question: Question, key: str, view: str = "",
+        self, selection: Selection, key: str, view: str = "",
         asked: Asked | None = None, *, may_be_empty: bool = False,
     ) -> None:  # fmt: skip
         self.key = key
+        self.selection = selection
+        self._catalogue = selection.catalogue
+        self._view = view
         self._asked = asked
         self._may_be_empty = may_be_empty
-        self._catalogue = catalogue
-        self.question = question
-        self._view = view
         self._views: Views | None = None
 
+    @property
+    def adql(self) -> tuple[str, ...]:
+        asked = self.selection.question
+        metadata = (queries.metadata(asked),) if self.selection.conditions else ()
+        return (queries.result(asked), *metadata)
+
     async def confirm(self) -> None:
-        rows = await self._catalogue.rows(self.question)
+        rows = await self.selection.rows()
         if self._may_be_empty:
             return
         if not rows or (self._view and not (await self._sorted(rows)).has(self._view)):
             raise NotFound(f"{self.key}: the archive has nothing there")
 
     async def entries(self) -> Entries:
-        rows = await self._catalogue.rows(self.question)
+        rows = await self.selection.rows()
         if rows and self._asked is not None:
             await self._asked()
         if not rows and not self._may_be_empty:
             raise NotFound(f"{self.key}: the archive has nothing there")
-        views = await self._sorted(rows)
-        children: dict[str, Node] = {
-            name: ArtifactFile(self._catalogue, artifact)
-            for name, artifact in views.files.get(self._view, {}).items()
-        }
-        children |= {name: self._subview(name) for name in views.subviews(self._view)}
-        children |= {name: self._made(name) for name in self._made_names(views)}
-        return Entries.of(children)
+        return Entries.of(await self._children(rows))
 
     async def child(self, name: str) -> Child | None:
-        rows = await self._catalogue.known_rows(self.question)
+        rows = await self.selection.known_rows()
         if rows is None:
             return self._unlisted(name)
         views = await self._sorted(rows)
+        artifact = views.files.get(self._view, {}).get(name)
+        if artifact is not None:
+            return Child(ArtifactFile(self._catalogue.reader, artifact))
         if name in views.subviews(self._view):
             return Child(self._subview(name))
-        if name in self._made_names(views):
-            return Child(self._made(name))
-        artifact = views.files.get(self._view, {}).get(name)
-        return None if artifact is None else Child(ArtifactFile(self._catalogue, artifact))
+        node = (await self._told(rows)).get(name)
+        return None if node is None else Child(node)
+
+    async def _children(self, rows: Sequence[Row]) -> dict[str, Node]:
+        views = await self._sorted(rows)
+        children: dict[str, Node] = {
+            name: ArtifactFile(self._catalogue.reader, artifact)
+            for name, artifact in views.files.get(self._view, {}).items()
+        }
+        children |= {name: self._subview(name) for name in views.subviews(self._view)}
+        return children | await self._told(rows)
+
+    async def _told(self, rows: Sequence[Row]) -> dict[str, Node]:
+        """What is made out of the rows and files of a result; its views have none of it."""
+        if self._view or not rows:
+            return {}
+        texts = MadeFiles(self._catalogue.workshop.wholes, documents(self.selection, rows), ahead=0)
+        made: dict[str, Node] = dict(await texts.entries())
+        made |= {name: self._made(name) for name in (await self._sorted(rows)).made}
+        return made | {WHERE: self._where()}
+
+    async def named(self) -> Mapping[str, Artifact]:
+        """The files of this view by name; may ask the archive."""
+        views = await self._sorted(await self.selection.rows())
+        return views.files.get(self._view, {})
+
+    async def known_named(self) -> Mapping[str, Artifact] | None:
+        """The same from what is known; never asks the network."""
+        rows = await self.selection.known_rows()
+        return None if rows is None else (await self._sorted(rows)).files.get(self._view, {})
+
+    def _made(self, name: str) -> MadeDirectory:
+        return MADE_VIEWS[name](self._catalogue, self, f"{self.key}/{name}")
+
+    def _where(self) -> WhereDirectory:
+        def opened(selection: Selection, key: str, asked: Asked) -> ResultDirectory:
+            return ResultDirectory(selection, key, asked=asked, may_be_empty=True)
+
+        return WhereDirectory(self.selection, f"{self.key}/{WHERE}", opened)
 
     def _unlisted(self, name: str) -> Child | None:
         if is_junk(name):
             return None
         if self._path(name) in VIEWS:
             return Child(self._subview(name), certain=False)
+        if not self._view and name == WHERE:
+            return Child(self._where(), certain=False)
         if not self._view and name in MADE_VIEWS:
             return Child(self._made(name), certain=False)
         find = lambda: self._find(name)  # noqa: E731
         return Child(UnlistedFile(f"{self.key}/{name}", find), certain=False)
 
-    async def named(self) -> Mapping[str, Artifact]:
-        """The files of this view by name; may ask the archive."""
-        views = await self._sorted(await self._catalogue.rows(self.question))
-        return views.files.get(self._view, {})
-
-    async def known_named(self) -> Mapping[str, Artifact] | None:
-        """The same from what is known; never asks the network."""
-        rows = await self._catalogue.known_rows(self.question)
-        return None if rows is None else (await self._sorted(rows)).files.get(self._view, {})
-
-    def _made_names(self, views: Views) -> Sequence[str]:
-        return () if self._view else views.made
-
-    def _made(self, name: str) -> MadeDirectory:
-        return MADE_VIEWS[name](self._catalogue, self, f"{self.key}/{name}")
-
-    async def _find(self, name: str) -> ArtifactFile:
-        views = await self._sorted(await self._catalogue.rows(self.question))
-        artifact = views.files.get(self._view, {}).get(name)
-        if artifact is None:
+    async def _find(self, name: str) -> File:
+        node = (await self._children(await self.selection.rows())).get(name)
+        if node is None or not is_file(node):
             raise NotFound(f"{self.key}/{name}: no such file at the archive")
-        return ArtifactFile(self._catalogue, artifact)
+        return node
 
     def _path(self, name: str) -> str:
         return f"{self._view}/{name}" if self._view else name
 
     def _subview(self, name: str) -> ResultDirectory:
-        return ResultDirectory(
-            self._catalogue, self.question, f"{self.key}/{name}", self._path(name)
-        )
+        return ResultDirectory(self.selection, f"{self.key}/{name}", self._path(name))
 
     async def _sorted(self, rows: Sequence[Row]) -> Views:
         """*rows* by view; made once for each answer, in a thread where there are many."""
@@ -150,48 +155,3 @@ class ResultDirectory:
             else:
                 self._views = await trio.to_thread.run_sync(Views, rows, names)
         return self._views
-
-
-def _view(artifact: Artifact) -> str:
-    if artifact.product_type in THIS:
-        view = ""
-    elif artifact.product_type in PREVIEWS:
-        view = "previews"
-    else:
-        view = "auxiliary"
-    return "/".join(filter(None, ("junk" if artifact.junk else "", view)))
-
-
-def _more_open(known: Artifact | None, new: Artifact) -> Artifact:
-    """One file may belong to several planes; it is as public as the most public of them."""
-    if known is None:
-        return new
-    if new.release is None:
-        return known
-    return new if known.release is None or new.release < known.release else known
-
-
-def _named(artifacts: Iterable[Artifact], names: NameStyle) -> dict[str, Artifact]:
-    """Names that tell all artifacts apart: where base names collide, each takes its product ID."""
-    plain = _grouped(artifacts, lambda a: a.base_name)
-    named = {}
-    for base, group in plain.items():
-        if len(group) == 1:
-            named[file_name(base, names)] = group[0]
-            continue
-        for longer, same in _grouped(group, lambda a: f"{a.product_id}~{a.base_name}").items():
-            for artifact in same:
-                # The same product twice: only the URI is left to tell them apart.
-                digest = hashlib.sha256(artifact.uri.encode()).hexdigest()[:8]
-                full = longer if len(same) == 1 else f"{artifact.product_id}~{digest}~{base}"
-                named[file_name(full, names)] = artifact
-    return named
-
-
-def _grouped(
-    artifacts: Iterable[Artifact], key: Callable[[Artifact], str]
-) -> dict[str, list[Artifact]]:
-    groups: defaultdict[str, list[Artifact]] = defaultdict(list)
-    for artifact in artifacts:
-        groups[key(artifact)].append(artifact)
-    return groups

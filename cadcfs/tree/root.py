@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from cadcfs.archive.constraints import Question
 from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.collections import CollectionsDirectory
+from cadcfs.tree.control import InodesDirectory
 from cadcfs.tree.endless import NamesDirectory, RegionsDirectory
 from cadcfs.tree.hints import README, hint
 from cadcfs.tree.node import Directory
 from cadcfs.tree.plain import ControlFile, FixedDirectory
 
 
-def root(catalogue: Catalogue, jobs: Directory, status: Callable[[], str], log: Callable[[], str],
-         mtime_ns: int) -> FixedDirectory:  # fmt: skip
+@dataclass(frozen=True)
+class Told:
+    """What `.cadcfs/` tells of the mount; each is asked when its file is opened."""
+
+    status: Callable[[], str]
+    log: Callable[[], str]
+    describe: Callable[[int], Awaitable[str]]
+
+
+def root(catalogue: Catalogue, jobs: Directory, told: Told, mtime_ns: int) -> FixedDirectory:
     """The root directory; `.cadcfs/` opens but is not listed."""
+
+    async def status() -> str:
+        return told.status()
+
+    async def log() -> str:
+        return told.log()
+
     control = FixedDirectory(
         "/.cadcfs",
         {
             "status": ControlFile("/.cadcfs/status", status, mtime_ns),
             "log": ControlFile("/.cadcfs/log", log, mtime_ns),
         },
+        unlisted={"inode": InodesDirectory(told.describe, mtime_ns)},
     )
     return FixedDirectory(
         "/",

@@ -42,12 +42,12 @@ def _recipes(catalogue: Catalogue, named: Named) -> dict[str, Recipe]:
         shown = short if plain.count(short) == 1 else f"{name}.fits"
         artifact = named[name]
         make = partial(_make, catalogue, artifact)
-        recipes[shown] = recipe("unpacked", artifact, make, catalogue.closed(artifact))
+        recipes[shown] = recipe("unpacked", artifact, make, catalogue.reader.closed(artifact))
     return recipes
 
 
 async def _make(catalogue: Catalogue, artifact: Artifact, path: Path) -> None:
-    opened = await ArtifactFile(catalogue, artifact).open()
+    opened = await ArtifactFile(catalogue.reader, artifact).open()
     try:
         async with catalogue.workshop.unpackers:
             await feed(opened.read, path, artifact.uri)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import trio
 
+from cadcfs.archive.addresses import Addresses
 from cadcfs.archive.files import Files
+from cadcfs.archive.metadata import Metadata
 from cadcfs.archive.records import Artifact
 from cadcfs.cache.whole import Maker, Wholes
 from cadcfs.tree.made import Recipe
@@ -14,11 +16,15 @@ UNPACKERS = 2
 
 
 class Workshop:
-    """Collaborators of `headers/`, `unpacked/` and `cutouts/`."""
+    """Collaborators of `headers/`, `unpacked/`, `cutouts/`, and of the texts of a result."""
 
-    def __init__(self, wholes: Wholes, files: Files) -> None:
+    def __init__(
+        self, wholes: Wholes, files: Files, metadata: Metadata, addresses: Addresses
+    ) -> None:
         self.wholes = wholes
         self.files = files
+        self.metadata = metadata
+        self.addresses = addresses
         self.unpackers = trio.CapacityLimiter(UNPACKERS)
 
 

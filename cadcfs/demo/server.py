@@ -54,6 +54,7 @@ async def serve(
     task_status: trio.TaskStatus[Served] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve an archive until cancelled; `nursery.start` returns once it answers."""
+    _quieten_libraries()
     log = RequestLog(log_path)
     with ExitStack() as stack:
         stack.callback(log.close)
@@ -76,6 +77,12 @@ async def serve(
             task_status.started(
                 Served(base, base + REGISTRY_PATH, secure + REGISTRY_PATH, keys.certificates, log)
             )
+
+
+def _quieten_libraries() -> None:
+    # They tell on the terminal what clients did wrong, which the clients hear from the answer.
+    for name in ("sqlglot", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _configuration(host: str, port: int) -> Config:

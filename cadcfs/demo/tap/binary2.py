@@ -50,17 +50,18 @@ def _packer(field: Field) -> Callable[[Any], bytes]:
 
 def _characters(field: Field) -> Callable[[Any], bytes]:
     size = field.arraysize or "1"
-    encoding, width = ("utf-16-be", 2) if field.datatype == "unicodeChar" else ("utf-8", 1)
+    # A char is ASCII in BINARY2; readers give up at anything else.
+    encoding, width = ("utf-16-be", 2) if field.datatype == "unicodeChar" else ("ascii", 1)
     if size.isdigit():
         length = int(size) * width
 
         def fixed(value: Any) -> bytes:  # noqa: ANN401 (any SQLite value)
-            return str(value).encode(encoding)[:length].ljust(length, b"\0")
+            return str(value).encode(encoding, "replace")[:length].ljust(length, b"\0")
 
         return fixed
 
     def counted(value: Any) -> bytes:  # noqa: ANN401
-        data = str(value).encode(encoding)
+        data = str(value).encode(encoding, "replace")
         return _LENGTH.pack(len(data) // width) + data
 
     return counted

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from cadcfs.demo.adql.catalogue import Catalogue, Field, Table
 from cadcfs.demo.adql.functions import install
@@ -26,17 +25,17 @@ from cadcfs.demo.auth.caller import ANONYMOUS, Caller
 from cadcfs.demo.faults.pace import UNDISTURBED, Pace
 from cadcfs.demo.tap.schema_tables import catalogue, image_of
 from cadcfs.demo.tap.uploads import Uploads
-
-Row = Sequence[Any]
+from cadcfs.demo.tap.writer import REAL, Row
 
 _FILTERED = frozenset({"Observation", "Plane", "Chunk", "ObsCore", "SIAv1"})
 # Addresses are stored without their host, which is the one that the client itself uses.
 _ADDRESSES = frozenset({"access_url", "accessURL"})
+_SHAPES = frozenset({"point", "circle", "polygon", "range"})
 # Virtual-machine steps between two looks at the clock: about a millisecond.
 _STEPS = 20_000
 _CACHE_KIB = 16_384
 # All queries together may hold so much; one that sorts a cross product is cut here.
-_HEAP_BYTES = 1 << 30
+_HEAP_BYTES = 1 << 29
 _MISUSE = re.compile(r"ambiguous column|no such|misuse of|wrong number|HAVING|ORDER BY|GROUP BY")
 
 
@@ -124,19 +123,25 @@ class Engine:
 def _view(table: Table, now: str, setting: Setting) -> str:
     own = table.schema in ("tap_schema", "tap_upload")
     store = table.schema if own else "main"
-    host = setting.base_url.replace("'", "''")
-    columns = ", ".join(
-        f'\'{host}\' || "{field.name}" AS "{field.name}"'
-        if field.name in _ADDRESSES and not own
-        else f'"{field.name}"'
-        for field in table.fields
-    )
+    shown = _uploaded if own else partial(_stored, setting.base_url.replace("'", "''"))
+    columns = ", ".join(f'{shown(field)} AS "{field.name}"' for field in table.fields)
     public = ""
     if table.name in _FILTERED and not own:
         public = f" WHERE {row_condition(setting.caller, now)}"
     return (
         f'CREATE TEMP VIEW "{table.view}" AS SELECT {columns} FROM {store}."{table.name}"{public}'
     )
+
+
+def _stored(host: str, field: Field) -> str:
+    return f"'{host}' || \"{field.name}\"" if field.name in _ADDRESSES else f'"{field.name}"'
+
+
+def _uploaded(field: Field) -> str:
+    # Uploaded shapes are bare numbers; the functions want to know what they are.
+    if field.xtype in _SHAPES and field.datatype in REAL:
+        return f"'{field.xtype} ' || \"{field.name}\""
+    return f'"{field.name}"'
 
 
 def _authorize(

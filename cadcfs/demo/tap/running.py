@@ -9,9 +9,9 @@ from typing import TypeVar
 import trio
 
 from cadcfs.demo.adql.scope import AdqlError
-from cadcfs.demo.tap.engine import Answer, Control, Engine, QueryFailedError, Row, Setting
+from cadcfs.demo.tap.engine import Answer, Control, Engine, QueryFailedError, Setting
 from cadcfs.demo.tap.question import Question
-from cadcfs.demo.tap.writer import Header
+from cadcfs.demo.tap.writer import Header, Row
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from cadcfs.demo.adql.catalogue import Field
 from cadcfs.demo.tap.binary2 import Packer
-from cadcfs.demo.tap.writer import Header, Row, clean, text_of
+from cadcfs.demo.tap.writer import REAL, Header, Row, clean, text_of
 
 _HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -63,25 +63,27 @@ class TableData(_Document):
     def __init__(self) -> None:
         """Write a document."""
         super().__init__()
-        self._texts: tuple[Callable[[Any], str], ...] = ()
+        self._texts: tuple[tuple[Callable[[Any], str], str], ...] = ()
 
     def begin(self, header: Header) -> bytes:
         """Write everything up to the first row."""
-        self._texts = tuple(_cell_text(field) for field in header.fields)
+        self._texts = tuple((_cell_text(field), _empty_cell(field)) for field in header.fields)
         return self._begin(header).encode()
 
     def rows(self, batch: Iterable[Row]) -> bytes:
-        """Write rows; NULL is an empty cell (VOTable 1.4, section 5.1)."""
+        """Write rows; NULL is an empty cell, but for arrays that have a length to keep."""
         texts = self._texts
         return "".join(
             "<TR>"
             + "".join(
-                ["<TD/>" if v is None else f"<TD>{text(v)}</TD>"
-                 for text, v in zip(texts, row, strict=True)]
+                [
+                    empty if value is None else f"<TD>{text(value)}</TD>"
+                    for (text, empty), value in zip(texts, row, strict=True)
+                ]
             )
             + "</TR>\n"
             for row in batch
-        ).encode()  # fmt: skip
+        ).encode()
 
     def end(self, *, overflow: bool) -> bytes:
         """Close the table; a cut result says so behind it (DALI 1.1, section 4.4.1)."""
@@ -126,6 +128,12 @@ def _cell_text(field: Field) -> Callable[[Any], str]:
     if plain is str:
         return lambda value: escape(clean(str(value)))
     return plain
+
+
+def _empty_cell(field: Field) -> str:
+    if field.datatype in REAL and field.arraysize.isdigit():
+        return f"<TD>{' '.join(['NaN'] * int(field.arraysize))}</TD>"
+    return "<TD/>"
 
 
 def _field(field: Field, own_id: str) -> str:

@@ -14,7 +14,7 @@ Row: TypeAlias = Sequence[Any]
 WHOLE = frozenset({"unsignedByte", "short", "int", "long"})
 REAL = frozenset({"float", "double"})
 
-_SHAPES = frozenset({"point", "circle", "polygon", "interval"})
+_SHAPES = frozenset({"point", "circle", "polygon", "range", "interval"})
 # What XML 1.0 cannot hold at all, in section 2.2.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

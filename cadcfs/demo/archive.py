@@ -1,7 +1,7 @@
 """The embedded archive on disk: found, or built once.
 
-A build is a pure function of its version and seed, so its directory is named after them and is
-never changed once it is there.
+A build is a pure function of the code that makes it and of its seed, so its directory is named
+after both and is never changed once it is there.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
-
-BUILD_VERSION = 6
-"""Raised whenever a build would give other bytes."""
 
 _UNFINISHED = "building-"
 
@@ -78,8 +76,7 @@ def open_or_build(
     report: Callable[[str], None] = lambda _: None,
 ) -> Archive:
     """The archive below *data_dir*, built if it is not there; safe against two builders."""
-    name = hashlib.sha256(f"{BUILD_VERSION} {seed} {small}".encode()).hexdigest()[:12]
-    root = data_dir / f"archive-{name}"
+    root = data_dir / f"archive-{_name(small=small, seed=seed)}"
     if root.is_dir():
         return Archive(root)
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -91,6 +88,16 @@ def open_or_build(
         if not root.is_dir():
             _build(root, small=small, seed=seed, report=report)
     return Archive(root)
+
+
+def _name(*, small: bool, seed: int) -> str:
+    """Name a build after everything that decides its bytes."""
+    package = resources.files("cadcfs.demo")
+    digest = hashlib.sha256(f"{seed} {small}".encode())
+    sources = [part for part in package.joinpath("build").iterdir() if part.name.endswith(".py")]
+    for source in (package.joinpath("schema.csv"), *sorted(sources, key=lambda part: part.name)):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _build(root: Path, *, small: bool, seed: int, report: Callable[[str], None]) -> None:

@@ -129,6 +129,17 @@ async def test_a_short_body_ends_with_fin(control: Control, served: Served, uri:
         await control.client.get(f"/minoc/files/{uri}")
 
 
+async def test_there_may_be_no_answer_at_all(control: Control, served: Served) -> None:
+    for kind, expected in (("reset", "RST"), ("short", "FIN"), ("stall", "silence")):
+        number = await control.add(kind, path="^/argus/", after="nothing")
+        got, end = await trio.to_thread.run_sync(
+            received, served.base_url, "/argus/capabilities", 0.5 if kind == "stall" else PATIENCE
+        )
+        assert (got, end) == (b"", expected)
+        await control.client.delete(f"/demo/faults/{number}")
+        assert "argus" in (await control.client.get("/argus/capabilities")).text
+
+
 async def test_a_stalled_connection_stays_open(
     control: Control, served: Served, archive: Archive, uri: str
 ) -> None:

@@ -13,6 +13,8 @@ class FaultError(ValueError):
 
 RANDOM = "random"
 """Stands for a place anywhere in a body, drawn from the fault's seed."""
+NOTHING = "nothing"
+"""Stands for a place before the headers: the client gets no answer at all."""
 
 
 def _seconds(value: object) -> float:
@@ -58,6 +60,10 @@ def _place(value: object) -> int | str:
     return RANDOM if value == RANDOM else _whole(value)
 
 
+def _place_or_none(value: object) -> int | str:
+    return NOTHING if value == NOTHING else _place(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """Something a fault may be told; without a default it must be told."""
@@ -76,7 +82,11 @@ class Kind:
     options: Mapping[str, Option] = field(default_factory=dict)
 
 
-_AFTER = Option(_place, "bytes of the body that still get out, or `random`", 0)
+_AFTER = Option(
+    _place_or_none,
+    "bytes of the body that still get out, or random, or nothing (not even headers)",
+    0,
+)
 
 KINDS: Mapping[str, Kind] = {
     "latency": Kind(
@@ -108,7 +118,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "wrong": Kind(
         "one byte of the body is another, under the same headers",
-        {"after": Option(_place, "bytes of the body before it, or `random`", RANDOM)},
+        {"after": Option(_place, "bytes of the body before it, or random", RANDOM)},
     ),
     "expired": Kind("logins from before this fault have ended (401); new ones are good"),
     "replaced": Kind(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import trio
 from starlette.requests import Request
@@ -137,24 +136,35 @@ class DisturbedSend:
         if message["type"] == "http.response.start":
             lengths = (v for k, v in message["headers"] if k.lower() == b"content-length")
             length = next((int(value) for value in lengths), None)
-            for fault in (*self._waiting, *self._spoilers):
-                self._places[fault] = fault.place(self._scope, length)
+            for each in (*self._waiting, *self._spoilers):
+                self._places[each] = each.place(self._scope, length)
+            await self._happen_up_to(-1)
             await self._send(message)
             return
         if message["type"] != "http.response.body" or self._scope["method"] == "HEAD":
             await self._send(message)
             return
         body, more = self._spoilt(message.get("body", b"")), message.get("more_body", False)
-        for fault in sorted(self._waiting, key=self._places.__getitem__):
+        while fault := self._next(self._sent + len(body) - 1):
             within = self._places[fault] - self._sent
-            # An empty body has no inside.
-            if within < len(body) and fault in self._waiting:
-                self._waiting.remove(fault)
-                if _claim(self._scope, fault):
-                    await self._pass(body[:within], more=True)
-                    body = body[within:]
-                    await self._happen(fault)
+            await self._pass(body[:within], more=True)
+            body = body[within:]
+            await self._happen(fault)
         await self._pass(body, more=more)
+
+    async def _happen_up_to(self, place: int) -> None:
+        while fault := self._next(place):
+            await self._happen(fault)
+
+    def _next(self, place: int) -> Fault | None:
+        """Take the first fault that comes to effect at a place of the body or before it."""
+        for fault in sorted(self._waiting, key=self._places.__getitem__):
+            if self._places[fault] > place:
+                break
+            self._waiting.remove(fault)
+            if _claim(self._scope, fault):
+                return fault
+        return None
 
     def _spoilt(self, body: bytes) -> bytes:
         for fault in tuple(self._spoilers):
@@ -173,7 +183,10 @@ class DisturbedSend:
                 raise self._broken()
             return
         if fault.kind == "reset":
-            await trio.to_thread.run_sync(partial(connection.reset, self._scope))
+            await trio.to_thread.run_sync(connection.reset, self._scope)
+        elif self._places[fault] < 0:
+            # Ending the application would not do: the server would answer 500 in its place.
+            await trio.to_thread.run_sync(connection.hang_up, self._scope)
         raise self._broken()
 
     def _broken(self) -> BrokenOffError:

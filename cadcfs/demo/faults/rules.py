@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.types import Scope
 
-from cadcfs.demo.faults.kinds import FILTERS, KINDS, RANDOM, FaultError
+from cadcfs.demo.faults.kinds import FILTERS, KINDS, NOTHING, RANDOM, FaultError
 from cadcfs.demo.requestlog import without_secrets
 
 _FREE = re.compile("^/demo/")
@@ -90,8 +90,10 @@ class Fault:
         return True
 
     def place(self, scope: Scope, length: int | None) -> int:
-        """Return where in a body of *length* bytes it takes effect."""
+        """Return where in a body of *length* bytes it takes effect; -1 is before the headers."""
         after = self.options["after"]
+        if after == NOTHING:
+            return -1
         if after != RANDOM:
             return int(after)
         return random.Random(f"{self._key(scope)} {self.fired}").randrange(length or 1)

@@ -9,19 +9,23 @@ from __future__ import annotations
 import gc
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 import numpy as np
 import pytest
 import requests
 from astropy import units as u
 from astropy.coordinates import SkyCoord
+from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 from astroquery.cadc import CadcClass, conf, core
+from pyvo.dal.adhoc import DatalinkResults
 
 from cadcfs.demo.auth.users import TEAM
 from tests.archive.vocabulary import in_the_cache_of_astropy
@@ -219,6 +223,102 @@ def test_upload(cadc: CadcClass, server: Server) -> None:
     job = cadc.create_async(adql, uploads={"mine": sent}).run().wait()
     job.raise_if_error()
     assert texts(job.fetch_result().to_table(), "name", "weight", "target_name") == expected
+
+
+def artifacts(server: Server, products: Iterable[str], kinds: str = "") -> list[str]:
+    marks = ", ".join(f"'{product}'" for product in products)
+    sql = f"SELECT uri FROM Artifact JOIN Plane USING (planeID) WHERE productID IN ({marks})"
+    return sorted(uri for (uri,) in rows(server, sql + kinds))
+
+
+def uris_in(urls: Iterable[str]) -> list[str]:
+    return sorted(unquote(urlsplit(url).path).partition("/raven/files/")[2] for url in urls)
+
+
+def test_data_urls(cadc: CadcClass, server: Server) -> None:
+    found = cadc.query_region(M31, radius=0.01 * u.deg)
+    products = {str(product) for product in found["productID"]}
+    urls = cadc.get_data_urls(found)
+    assert uris_in(urls) == artifacts(server, products, " AND productType = 'science'")
+    everything = cadc.get_data_urls(found, include_auxiliaries=True)
+    assert uris_in(everything) == artifacts(server, products)
+    assert len(everything) > len(urls)
+    with pytest.raises(AttributeError, match="Missing metadata"):
+        cadc.get_data_urls(found[:0])
+    with pytest.raises(AttributeError, match="publisherID"):
+        cadc.get_data_urls(found["productID", "obsID"])
+    for url in urls:
+        (uri,) = uris_in([url])
+        data = requests.get(url, timeout=60).content
+        assert data == server.archive.path_of(uri).read_bytes()
+
+
+def test_data_urls_of_many_planes_come_in_batches(cadc: CadcClass, server: Server) -> None:
+    planes = cadc.exec_sync(
+        "SELECT TOP 45 p.productID, p.publisherID FROM caom2.Plane AS p JOIN caom2.Observation"
+        " AS o ON o.obsID = p.obsID WHERE o.collection = 'SIMSURVEY'"
+    )
+    server.forget()
+    urls = cadc.get_data_urls(planes)
+    assert uris_in(urls) == artifacts(server, map(str, planes["productID"]))
+    asked = [r for r in server.requests() if str(r["path"]).endswith("/datalink")]
+    assert [str(r["query"]).count("ID=") for r in asked] == [20, 20, 5]
+
+
+def test_image_list(cadc: CadcClass, server: Server) -> None:
+    found = cadc.query_region(M13, radius=0.01 * u.deg, collection="ASTROPY")
+    urls = cadc.get_image_list(found, M13, 0.01 * u.deg)
+    asked = [parse_qs(urlsplit(url).query) for url in urls]
+    products = map(str, found["productID"])
+    assert sorted(each["ID"][0] for each in asked) == artifacts(
+        server, products, " AND productType = 'science'"
+    )
+    for url, each in zip(urls, asked, strict=True):
+        assert urlsplit(url).path.endswith("/sync")
+        shape, ra, dec, radius = each["POS"][0].split()
+        assert shape == "CIRCLE"
+        assert np.allclose([float(ra), float(dec), float(radius)], [250.42, 36.46, 0.01], atol=1e-4)
+
+
+def test_images_are_cut_out_of_their_parents(cadc: CadcClass, server: Server) -> None:
+    urls = cadc.get_images(M13, 0.005 * u.deg, get_url_list=True)
+    images = cadc.get_images(M13, 0.005 * u.deg)
+    assert len(images) == len(urls) >= 1
+    for url, cutout in zip(urls, images, strict=True):
+        uri = parse_qs(urlsplit(url).query)["ID"][0]
+        with fits.open(server.archive.path_of(uri)) as parents:
+            parent = next(hdu for hdu in parents if hdu.data is not None and hdu.data.ndim == 2)
+            image = next(hdu for hdu in cutout if hdu.data is not None and hdu.data.ndim == 2)
+            assert image.data.size < parent.data.size
+            there = WCS(parent.header).world_to_array_index(M13)
+            here = WCS(image.header).world_to_array_index(M13)
+            assert image.data[here] == parent.data[there]
+            assert WCS(image.header).pixel_to_world(0, 0).separation(M13) < 0.02 * u.deg
+
+
+def test_a_mosaic_is_cut_in_each_extension_that_is_hit(cadc: CadcClass, server: Server) -> None:
+    images = cadc.get_images(M31, 0.05 * u.deg, collection="CFHT")
+    expected = artifacts(server, ("2376828o", "2376828p"), " AND productType = 'science'")
+    assert len(images) == len(expected)
+    for uri, cutout in zip(expected, images, strict=True):
+        hit = [hdu for hdu in cutout if hdu.data is not None]
+        assert 1 <= len(hit) < 36
+        with fits.open(server.archive.path_of(uri)) as parent:
+            for image in hit:
+                corner = WCS(image.header).pixel_to_world(0, 0)
+                there = WCS(parent[image.name].header).world_to_array_index(corner)
+                assert image.data[0, 0] == parent[image.name].data[there]
+                assert corner.separation(M31) < 0.3 * u.deg
+
+
+def test_a_plane_without_files_is_a_fault(cadc: CadcClass) -> None:
+    empty = cadc.query_name("Empty field")
+    assert [str(product) for product in empty["productID"]] == ["2999002o"]
+    (identifier,) = empty["publisherID"]
+    links = DatalinkResults.from_result_url(f"{cadc.data_link_url}?{urlencode({'ID': identifier})}")
+    assert [(row["semantics"], row["error_message"]) for row in links] == [
+        ("#this", f"NotFoundFault: {identifier}")
+    ]
 
 
 def names_seen(cadc: CadcClass) -> set[str]:

@@ -276,7 +276,7 @@ async def test_answers_of_tap_are_cut(control: Control) -> None:
 
 
 async def test_queries_without_an_index_are_late(control: Control, served: Served) -> None:
-    await control.add("like-cadc", seconds=0.3)
+    await control.add("like-cadc", seconds=0.3, per_id=0.2)
     by_index = "select productID from caom2.Plane where publisherID='x'"
     for adql, least in ((by_index, 0.0), ("select obsID from caom2.Plane", 0.3)):
         query = {"LANG": "ADQL", "QUERY": adql}

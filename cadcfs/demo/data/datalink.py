@@ -26,6 +26,7 @@ from cadcfs.demo.data.links import Link, Linker
 from cadcfs.demo.data.metadata import PLANE, Metadata
 from cadcfs.demo.data.parameters import Parameters, parameters_of
 from cadcfs.demo.data.shapes import ParameterError
+from cadcfs.demo.faults.pace import link_delay
 
 MAXREC = 100
 """Rows that an answer has at most, but for whole planes and for downloads-only."""
@@ -88,6 +89,7 @@ class LinkService:
             asked = LinkRequest.from_parameters(await parameters_of(request))
         except ParameterError as error:
             return Response(error_document(str(error)), 400, media_type=VOTABLE)
+        await trio.sleep(link_delay(request.scope) * len(asked.numbers))
         linker = Linker(self._holdings, str(request.base_url).rstrip("/"))
         links = self._links(asked, linker, caller_of(request.scope))
         is_manifest = asked.content_type.startswith(MANIFEST)

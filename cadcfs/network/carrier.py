@@ -6,8 +6,10 @@ bytes do not go through the client for small things.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,8 +32,14 @@ from cadcfs.errors import (
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 4
-CHUNK = 256 * 1024
-"""Bytes per read from the socket."""
+CHUNK = 1 << 20
+"""Bytes per read from the socket (measured: 256 KiB cost a third more time) ..."""
+FIRST_CHUNK = 128 * 1024
+"""... but for the first ones, so that who waits for these gets them at once."""
+CONNECTIONS = 16
+"""Requests at once to one host: as many readers wait for one block each without waiting in line."""
+LEFTOVER = 64 * 1024
+"""Bytes of a body that are read to keep a connection; for more it is closed."""
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 MOVED = frozenset({301, 302, 303, 307, 308})
 
@@ -81,13 +89,40 @@ class ReaderGoneError(Exception):
     """The reader went away; ends the thread, and nobody hears of it."""
 
 
+class _Errand:
+    """One request in a thread, as seen by the task that waits for it."""
+
+    def __init__(self) -> None:
+        self._gone = threading.Event()
+        self._response: urllib3.BaseHTTPResponse | None = None
+
+    def answered(self, response: urllib3.BaseHTTPResponse) -> None:
+        self._response = response
+        self.check()
+
+    def check(self) -> None:
+        """End the thread if nobody waits any more."""
+        if self._gone.is_set():
+            raise ReaderGoneError
+
+    def leave(self) -> None:
+        """Nobody waits any more: a thread that waits for bytes wakes up and sees it."""
+        self._gone.set()
+        connection = None if self._response is None else self._response.connection
+        plug = getattr(connection, "sock", None)
+        if plug is not None:
+            with contextlib.suppress(OSError):
+                # Not the TLS socket's own shutdown, which would take its state from the thread.
+                socket.socket.shutdown(plug, socket.SHUT_RDWR)
+
+
 Receive = Callable[[urllib3.BaseHTTPResponse, Reply], None]
 
 
 class Carrier:
     """Connections that are reused, and threads of its own; a limit keeps both bounded."""
 
-    def __init__(self, *, connections: int = 8, stall: float = 60.0) -> None:
+    def __init__(self, *, connections: int = CONNECTIONS, stall: float = 60.0) -> None:
         self._pool = urllib3.PoolManager(
             maxsize=connections,
             block=True,
@@ -108,26 +143,28 @@ class Carrier:
         """
         asked = {"Range": f"bytes={wanted.start}-{wanted.stop - 1}"}
         return await self._patiently(
-            lambda gone: self._get(url, asked, lambda r, reply: _receive(r, reply, wanted, gone))
+            lambda errand: self._get(
+                url, asked, errand, lambda r, reply: _receive(r, reply, wanted, errand)
+            )
         )
 
     async def get_body(self, url: str, body: Body) -> Reply:
         """Ask for all of what is made at *url*; as with `get`, a redirect is returned."""
         return await self._patiently(
-            lambda gone: self._get(
-                url, body.headers, lambda r, reply: _receive_body(r, reply, body, gone)
+            lambda errand: self._get(
+                url, body.headers, errand, lambda r, reply: _receive_body(r, reply, body, errand)
             )
         )
 
-    async def _patiently(self, work: Callable[[threading.Event], Reply]) -> Reply:
-        gone = threading.Event()
+    async def _patiently(self, work: Callable[[_Errand], Reply]) -> Reply:
+        errand = _Errand()
         try:
-            # Left behind when the reader goes away: the thread sees the flag at its next chunk.
             return await trio.to_thread.run_sync(
-                work, gone, abandon_on_cancel=True, limiter=self._threads
+                work, errand, abandon_on_cancel=True, limiter=self._threads
             )
-        finally:
-            gone.set()
+        except trio.Cancelled:
+            errand.leave()
+            raise
 
     def _head(self, url: str) -> Reply:
         try:
@@ -139,7 +176,9 @@ class Carrier:
             raise refusal(reply, "")
         return reply
 
-    def _get(self, url: str, headers: Mapping[str, str], receive: Receive) -> Reply:
+    def _get(
+        self, url: str, headers: Mapping[str, str], errand: _Errand, receive: Receive
+    ) -> Reply:
         try:
             response = self._pool.request(
                 "GET",
@@ -153,10 +192,12 @@ class Carrier:
             raise _unreached(url, exc) from exc
         whole = False
         try:
+            errand.answered(response)
             reply = Reply(response.status, _lowered(response), url)
             if reply.location is None:
                 receive(response, reply)
-            whole = reply.status != 200
+            left = response.length_remaining
+            whole = left is not None and left <= LEFTOVER
         except HTTPError as exc:
             raise _unreached(url, exc) from exc
         finally:
@@ -171,16 +212,16 @@ class Carrier:
 
 
 def _receive(
-    response: urllib3.BaseHTTPResponse, reply: Reply, wanted: Wanted, gone: threading.Event
+    response: urllib3.BaseHTTPResponse, reply: Reply, wanted: Wanted, errand: _Errand
 ) -> None:
     if reply.status not in (200, 206):
         raise refusal(reply, response.read(500).decode("utf-8", "replace"))
     wanted.check(reply)
-    offset = _first_byte(reply, wanted)
+    offset, chunk = _first_byte(reply, wanted), FIRST_CHUNK
     while offset < wanted.stop:
-        data = response.read(min(CHUNK, wanted.stop - offset))
-        if gone.is_set():
-            raise ReaderGoneError
+        data = response.read(min(chunk, wanted.stop - offset))
+        errand.check()
+        chunk = min(2 * chunk, CHUNK)
         if not data:
             raise Unavailable(f"{reply.url}: broke off at byte {offset} of {wanted.stop}")
         end = offset + len(data)
@@ -190,15 +231,14 @@ def _receive(
 
 
 def _receive_body(
-    response: urllib3.BaseHTTPResponse, reply: Reply, body: Body, gone: threading.Event
+    response: urllib3.BaseHTTPResponse, reply: Reply, body: Body, errand: _Errand
 ) -> None:
     if reply.status not in (200, 206):
         raise refusal(reply, response.read(500).decode("utf-8", "replace"))
     body.check(reply)
     # A body that breaks off is an HTTPError: shorter than its length, or without its last chunk.
     while data := response.read(CHUNK):
-        if gone.is_set():
-            raise ReaderGoneError
+        errand.check()
         body.take(data)
 
 
@@ -206,7 +246,8 @@ def _first_byte(reply: Reply, wanted: Wanted) -> int:
     """Where the body begins in the file; refuses a body that is not of this version."""
     if reply.status == 200:
         length = reply.headers.get("content-length")
-        if length != str(wanted.size):
+        # Without a length, as long as it goes on: what breaks off is noticed, what is other, too.
+        if length is not None and length != str(wanted.size):
             raise RemoteChanged(f"{reply.url}: {length} bytes, {wanted.size} were expected")
         return 0
     told = reply.headers.get("content-range", "")

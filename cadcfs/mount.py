@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 MAX_TASKS = 4096
 """Handlers at once: with pyfuse3's default of 99, so many stuck calls would block `df`."""
+SWITCH_INTERVAL = 0.0005
+"""Seconds after which a thread lets the event loop in; Python's 5 ms are a long time for a read."""
 MAX_BACKGROUND = 1024
 """Read-ahead requests under way: with the kernel's 12, stuck ones block the rest."""
 
@@ -54,6 +57,7 @@ def run(
             f"cannot make the cache directory {settings.cache_dir}: {exc.strerror}; "
             "name another with --cache-dir"
         ) from exc
+    sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         trio.run(_serve, settings, mountpoint, recent, ready)
     except BaseExceptionGroup as group:

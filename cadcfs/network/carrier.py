@@ -32,8 +32,8 @@ from cadcfs.errors import (
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 4
-CHUNK = 1 << 20
-"""Bytes per read from the socket (measured: 256 KiB cost a third more time) ..."""
+CHUNK = 256 * 1024
+"""Bytes per read from the socket (measured: more of them leave the processor's cache) ..."""
 FIRST_CHUNK = 128 * 1024
 """... but for the first ones, so that who waits for these gets them at once."""
 CONNECTIONS = 16

@@ -44,7 +44,7 @@ class Mounted:
         """Resident bytes of the daemon now and at most."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         now, most = (
-            re.search(rf"^{name}:\s+(\d+) kB", status, re.M) for name in ("VmRSS", "VmHWM")
+            re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE) for name in ("VmRSS", "VmHWM")
         )
         assert now
         assert most
@@ -65,7 +65,7 @@ def cadcfs(
     )  # fmt: skip
     try:
         status = (path / ".cadcfs" / "status").read_text()
-        pid = re.search(r"^process: *(\d+)$", status, re.M)
+        pid = re.search(r"^process: *(\d+)$", status, re.MULTILINE)
         assert pid
         yield Mounted(path, int(pid[1]), cache)
     finally:

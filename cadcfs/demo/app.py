@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cadcfs.demo import registry
 from cadcfs.demo.archive import Archive
@@ -57,6 +58,7 @@ def make_app(
         middleware=[
             Middleware(MergedSlashes),
             Middleware(RequestLogMiddleware, log=log),
+            Middleware(NamedServers),
             Middleware(FaultMiddleware, faults=control.faults, signer=keys.signer),
             Middleware(IdentityMiddleware, signer=keys.signer, doors=keys.door),
         ],
@@ -79,3 +81,29 @@ class MergedSlashes:
             path = re.sub("/+", "/", scope["path"])
             scope = {**scope, "path": path, "raw_path": path.encode()}
         await self._app(scope, receive, send)
+
+
+class NamedServers:
+    """Says in every answer of the storage inventory which of its services it is."""
+
+    _names: ClassVar[dict[str, bytes]] = {
+        "/raven/": b"storage-inventory/raven-1.0",
+        "/minoc/": b"storage-inventory/minoc-1.0",
+        "/uvic/minoc/": b"storage-inventory/minoc-1.0",
+    }
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; the name goes into the answer."""
+        path = scope.get("path", "")
+        name = next((name for start, name in self._names.items() if path.startswith(start)), None)
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"server", name)]
+            await send(message)
+
+        await self._app(scope, receive, send if name is None else named)

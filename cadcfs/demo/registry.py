@@ -51,6 +51,7 @@ class Capability:
     use: str = "full"
     methods: tuple[str, ...] = ()
     version: str = ""
+    query_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ SERVICES = (
         "/raven",
         (
             Capability(_LOCATE, "/raven/locate", "base", EVERYBODY),
-            Capability(_FILES, "/raven/files", "base", EVERYBODY),
+            Capability(_FILES, "/raven/files", "base", EVERYBODY, query_type="GET"),
         ),
     ),
     Service(
@@ -212,11 +213,13 @@ def _written(capability: Capability, base: str) -> str:
         else "      <securityMethod/>\n"
         for method in capability.methods
     )
+    kind_of_query = capability.query_type
+    asked = f"      <queryType>{kind_of_query}</queryType>\n" if kind_of_query else ""
     return (
         f"  <capability standardID={quoteattr(capability.standard)}{kind}>\n"
         f'    <interface xsi:type="vs:ParamHTTP" role="std"{version}>\n'
         f'      <accessURL use="{capability.use}">{address}</accessURL>\n'
-        f"{methods}    </interface>\n"
+        f"{methods}{asked}    </interface>\n"
         f"{table_access() if is_tap else ''}"
         "  </capability>\n"
     )

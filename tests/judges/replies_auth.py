@@ -57,13 +57,23 @@ def logins(bench: Bench) -> Iterator[Difference]:
 
 
 def refusals(bench: Bench) -> Iterator[Difference]:
-    """Compare what the file service says of a file that it does not have."""
-    name = "raven-404-get.SYNTH.txt"
-    status, _, body = _reply(bench.recorded / "auth" / name)
-    uri = body.rpartition(" ")[2]
+    """Compare what the file service says of files that are not there, or not for everybody."""
+    missing = "raven-404-get.SYNTH.txt"
+    _, _, body = _reply(bench.recorded / "auth" / missing)
+    yield from _refusal(bench, missing, body.rpartition(" ")[2])
+    yield from _refusal(bench, "raven-403.SYNTH.txt", "cadc:CFHT/2999001o.fits")
+    number = bench.server.fault("unavailable", path="^/raven/")
+    yield from _refusal(bench, "any-service-503-offline.SYNTH.txt", "cadc:CFHT/2999001o.fits")
+    bench.server.mend(number)
+
+
+def _refusal(bench: Bench, name: str, uri: str) -> Iterator[Difference]:
+    status, headers, body = _reply(bench.recorded / "auth" / name)
     reply = bench.client.get(f"{bench.base}/raven/files/{uri}")
-    recorded = {f"status {status}", f"body {body}"}
-    yield from differences(name, recorded, {f"status {reply.status_code}", f"body {reply.text}"})
+    recorded = {f"status {status}", f"body {body}", *(f"header {key}" for key in headers)}
+    ours = {f"status {reply.status_code}", f"body {reply.text}"}
+    ours |= {f"header {key}" for key in reply.headers if key not in _ANY_SERVER}
+    yield from differences(name, recorded, ours)
 
 
 _ANY_SERVER = {"date", "content-length", "transfer-encoding", "connection"}
@@ -90,6 +100,12 @@ REASONS: Reasons = {
     r"capabilities of /ac: - .*(reqs|resetpass)-0.1": "its users are fixed",
     r"capabilities of /ac: - .*(GMS#groups|GMS#search-0.1|mapping-0.1)": (
         "administration of groups; that one is a member is told by GMS#search-1.0"
+    ),
+    r"capabilities of /caom2ops: \+ .*(SODA|links-1.0|Pkg)": (
+        "the recorded template is of DataLink alone; CADC's own service has these, too"
+    ),
+    r"raven-40[34].*\+ header (www-authenticate|server)": (
+        "the recordings, written by hand, leave them out; the server's source has them"
     ),
     r"capabilities of /(raven|minoc): - .*availability.*securityMethod": (
         "availability looks the same for everybody"

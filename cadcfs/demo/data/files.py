@@ -98,7 +98,7 @@ class FileService:
         if isinstance(found, Response):
             return found
         if request.method == "HEAD":
-            return Response(headers={**found.headers(), "Server": "storage-inventory/raven-1.0"})
+            return Response(headers=found.headers())
         site = self._random.choice(SITES)
         token = self._signer.grant(asked.uri, caller.name)
         address = asked.address(str(request.base_url).rstrip("/") + site, token)
@@ -116,7 +116,6 @@ class FileService:
         headers = {
             **found.headers(asked.name),
             "x-artifact-id": found.number,
-            "Server": "storage-inventory/minoc-1.0",
         }
         if request.method == "HEAD":
             return Response(headers=headers)
@@ -131,7 +130,6 @@ class FileService:
         own = {
             "Content-Type": product.content_type,
             "Content-Disposition": f'inline; filename="{quote(product.name, safe=_IN_PATHS)}"',
-            "Server": headers["Server"],
         }
         return MadeBody(product.content, self._cutouts, own)
 

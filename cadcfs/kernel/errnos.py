@@ -42,6 +42,11 @@ ERRNOS: Mapping[type[errors.CadcfsError], int] = {
     errors.UserError: errno.EIO,
 }
 
+OF_THE_DISK = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG, errno.EXDEV, errno.EMFILE}
+)
+"""What is handed on as it is: the caller can see to it. Nothing here means "does not exist"."""
+
 QUIET = (errors.NotFound,)
 """What is part of a normal day and worth a line only when somebody looks closely."""
 
@@ -55,6 +60,9 @@ def errno_of(exc: Exception) -> int:
             level = logging.DEBUG if isinstance(cause, QUIET) else logging.WARNING
             log.log(level, "%s: %s", errno.errorcode[number], cause)
             return number
+    if isinstance(cause, OSError) and cause.errno in OF_THE_DISK:
+        log.warning("%s: %s", errno.errorcode[cause.errno], cause)
+        return cause.errno
     if isinstance(cause, trio.TooSlowError):
         log.warning("EIO: a call took longer than any call may")
         return errno.EIO

@@ -7,11 +7,8 @@ wait for the network; the tree's own promise is in `WritableDirectory`.
 from __future__ import annotations
 
 import errno
-import logging
 import os
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pyfuse3
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, FUSEError, InodeT, RequestContext
@@ -35,9 +32,6 @@ from pyfuse3 import ModeT, FlagT  # isort: skip
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_TRUNC
 
 
-log = logging.getLogger(__name__)
-
-
 class Writable(ReadOnly):
     """Lets those nodes take changes that can; `Operations` answers the rest."""
 
@@ -50,29 +44,25 @@ class Writable(ReadOnly):
 
     async def open_to_write(self, node: Node, flags: int, pid: int) -> FileInfo:
         """A handle for writing; *flags* as in open(2)."""
-        with disk_errors():
-            opened = await _file(node).open_to_write(truncate=bool(flags & os.O_TRUNC))
+        opened = await _file(node).open_to_write(truncate=bool(flags & os.O_TRUNC))
         handle = FileHandleT(self.files.add((opened, pid)))
         return FileInfo(fh=handle, direct_io=_file(node).is_control, keep_cache=False)
 
     @answers_errno
     async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
-        with disk_errors():
-            return await _written(self.files[fh][0]).write(off, bytes(buf))
+        return await _written(self.files[fh][0]).write(off, bytes(buf))
 
     @answers_errno
     async def flush(self, fh: FileHandleT) -> None:
         opened, _ = self.files[fh]
         if hasattr(opened, "flush"):
-            with disk_errors():
-                await _written(opened).flush()
+            await _written(opened).flush()
 
     @answers_errno
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
         opened, _ = self.files[fh]
         if hasattr(opened, "sync"):
-            with disk_errors():
-                await _written(opened).sync()
+            await _written(opened).sync()
 
     @answers_errno
     async def setattr(
@@ -88,16 +78,14 @@ class Writable(ReadOnly):
         if not is_writable_file(node) and not is_writable_directory(node):
             raise FUSEError(errno.EROFS)
         if fields.update_size:
-            with disk_errors():
-                await _file(node).truncate(attr.st_size)
+            await _file(node).truncate(attr.st_size)
         return await self.described(inode, node)
 
     @answers_errno
     async def create(
         self, parent_inode: InodeT, name: bytes, mode: ModeT, flags: FlagT, ctx: RequestContext
     ) -> tuple[FileInfo, EntryAttributes]:
-        with disk_errors():
-            node, opened = await self._place(parent_inode).create(os.fsdecode(name))
+        node, opened = await self._place(parent_inode).create(os.fsdecode(name))
         number = self.inodes.number(node)
         self.inodes.remember(number, node, parent_inode)
         handle = FileHandleT(self.files.add((opened, ctx.pid)))
@@ -115,21 +103,18 @@ class Writable(ReadOnly):
     async def mkdir(
         self, parent_inode: InodeT, name: bytes, mode: ModeT, ctx: RequestContext
     ) -> EntryAttributes:
-        with disk_errors():
-            node = await self._place(parent_inode).make_directory(os.fsdecode(name))
+        node = await self._place(parent_inode).make_directory(os.fsdecode(name))
         number = self.inodes.number(node)
         self.inodes.remember(number, node, parent_inode)
         return await self.described(number, node)
 
     @answers_errno
     async def unlink(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> None:
-        with disk_errors():
-            await self._place(parent_inode).remove(os.fsdecode(name))
+        await self._place(parent_inode).remove(os.fsdecode(name))
 
     @answers_errno
     async def rmdir(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> None:
-        with disk_errors():
-            await self._place(parent_inode).remove_directory(os.fsdecode(name))
+        await self._place(parent_inode).remove_directory(os.fsdecode(name))
 
     @answers_errno
     async def rename(
@@ -145,8 +130,7 @@ class Writable(ReadOnly):
             raise FUSEError(errno.EINVAL)
         old, new = self._place(parent_inode_old), self._place(parent_inode_new)
         replace = not flags & pyfuse3.RENAME_NOREPLACE
-        with disk_errors():
-            await old.move(os.fsdecode(name_old), new, os.fsdecode(name_new), replace=replace)
+        await old.move(os.fsdecode(name_old), new, os.fsdecode(name_new), replace=replace)
 
     @answers_errno
     async def symlink(
@@ -162,21 +146,18 @@ class Writable(ReadOnly):
         self._place(new_parent_inode)
         raise FUSEError(errno.EPERM)
 
+    async def setxattr(self, inode: InodeT, name: bytes, value: bytes, ctx: RequestContext) -> None:
+        # The kernel remembers ENOSYS and says "not supported", which `cp -p` takes well.
+        raise FUSEError(errno.ENOSYS)
+
+    async def removexattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> None:
+        raise FUSEError(errno.ENOSYS)
+
     def _place(self, inode: int) -> WritableDirectory:
         node = self.inodes.node(inode)
         if not is_writable_directory(node):
             raise FUSEError(errno.EROFS)
         return node
-
-
-@contextmanager
-def disk_errors() -> Iterator[None]:
-    """Hand on what the disk below says: full, name too long, a read-only file system."""
-    try:
-        yield
-    except OSError as exc:
-        log.warning("the disk below says: %s", exc)
-        raise FUSEError(exc.errno or errno.EIO) from exc
 
 
 def _file(node: Node) -> WritableFile:

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 MAXREC = "maxrec"
 UPLOADS = "uploads"
+WAIT = ".wait"
 FIXED = frozenset({QUERY, MAXREC})
 """Written files that count for the job, and cannot be changed once it was run."""
 RESULTS = {f"result.{form}": form for form in Format}
@@ -37,7 +38,9 @@ class JobDirectory:
         self._job = job
         folder = jobs.folder(job)
         self._tables = folder.tables
-        self._work = Workspace(key, folder.work, self._take, self._is_fixed)
+        self._work = Workspace(
+            key, folder.work, self._take, self._is_fixed, check=self._check_number
+        )
         self.uploads = UploadsDirectory(self, Workspace(
             f"{key}/{UPLOADS}", folder.uploads, self._take_upload, lambda _: not self.may_change
         ))  # fmt: skip
@@ -65,8 +68,8 @@ class JobDirectory:
         await self._look()
         node: Node | None = await self._work.find(name)
         node = node or self._shown().get(name)
-        if node is None and name == ".wait":
-            node = wait_file(f"{self.key}/.wait", self._jobs, self._job.key)
+        if node is None and name == WAIT:
+            node = wait_file(f"{self.key}/{WAIT}", self._jobs, self._job.key)
         return None if node is None else Child(node, certain=False)
 
     async def make_directory(self, name: str) -> Directory:
@@ -74,7 +77,7 @@ class JobDirectory:
 
     async def create(self, name: str) -> tuple[WrittenFile, OpenFile]:
         job = await self._look()
-        if name in self._shown() or name == ".wait":
+        if name in self._shown() or name == WAIT:
             raise Exists(f"{self.key}/{name} is there already")
         if name in RESULTS or name in ("id", "job.xml", "error.txt"):
             raise ReadOnly(f"{self.key}/{name}: this is for the archive to write ({job.phase})")
@@ -167,6 +170,11 @@ class JobDirectory:
             await self._jobs.change(self._job, maxrec=int(text))
         else:
             raise BadRequest(f"{self.key}/{name}: {text.strip()!r} is no number of rows")
+
+    def _check_number(self, name: str, data: bytes) -> None:
+        """Refuse what is no row limit while it is written: shells do not tell errors of close."""
+        if name == MAXREC and not (data.strip().isdigit() or not data.strip()):
+            raise BadRequest(f"{self.key}/{name}: {data.strip()!r} is no number of rows")
 
     async def _take_upload(self, name: str) -> None:
         table = table_name(name)

@@ -42,6 +42,8 @@ class Workspace:
         True for a name that cannot be written any more.
     released
         What to do when nobody has a written file open for writing any more.
+    check
+        Raises for bytes that a file cannot take.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class Workspace:
         take: Take,
         is_fixed: Callable[[str], bool],
         released: Take | None = None,
+        check: Callable[[str, bytes], None] = lambda _name, _data: None,
     ) -> None:
         self.key = key
         self.place = place
         self.take = take
         self.is_fixed = is_fixed
         self.released = released
+        self.check = check
         self.changed_ns = time.time_ns()
         self._files: dict[str, WrittenFile] = {}
 
@@ -213,6 +217,7 @@ class OpenFile:
         return os.pread(self._number, size, offset)
 
     async def write(self, offset: int, data: bytes) -> int:
+        self._file.workspace.check(self._file.name, data)
         self._is_written, self._is_emptied = True, False
         return await trio.to_thread.run_sync(os.pwrite, self._number, data, offset)
 

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import logging
+import math
 import os
 import stat
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from cadcfs.errors import BadRequest, CadcfsError, Exists, NotFound, ReadOnly
 from cadcfs.jobs.engine import Jobs
 from cadcfs.jobs.record import ARCHIVE_FORM, Job
 from cadcfs.jobs.results import Results
-from cadcfs.tree.job import JobDirectory, text_of
+from cadcfs.tree.job import RESULTS, WAIT, JobDirectory, text_of
 from cadcfs.tree.job_files import LONGEST_NAME, OpenFile, Workspace, WrittenFile
 from cadcfs.tree.junk_names import is_junk
-from cadcfs.tree.node import Attributes, Child, Directory, Entries, File, Node, Opened, is_file
+from cadcfs.tree.node import (
+    Attributes,
+    Child,
+    Directory,
+    Entries,
+    File,
+    Node,
+    Opened,
+    Written,
+    is_file,
+    is_writable_file,
+)
 
 log = logging.getLogger(__name__)
 
@@ -203,7 +215,11 @@ class UnknownJob:
         known = await self._parent.child(self._archive_id)
         if known is not None and isinstance(known.node, JobDirectory):
             return await known.node.child(name)
-        return None if is_junk(name) else Child(UnknownFile(self, name), certain=False)
+        return (
+            None
+            if is_junk(name) and name != WAIT
+            else Child(UnknownFile(self, name), certain=False)
+        )
 
     async def find_file(self, name: str) -> File:
         found = await (await self._parent.adopt(self._archive_id)).child(name)
@@ -215,22 +231,37 @@ class UnknownJob:
 class UnknownFile:
     """A file of a job made elsewhere, before its directory was opened."""
 
-    is_control = False
-
     def __init__(self, parent: UnknownJob, name: str) -> None:
         self.key = f"{parent.key}/{name}"
+        # The size of results counts; the rest is short and served as it is at its opening.
+        self.is_control = name not in RESULTS
         self._parent = parent
         self._name = name
+        if name == WAIT:
+            self.patience = math.inf
 
     def attributes_now(self) -> Attributes | None:
-        return None
+        if not self.is_control:
+            return None
+        return Attributes(stat.S_IFREG | 0o644, 0, time.time_ns(), valid=0)
 
     async def attributes(self) -> Attributes:
         found = await (await self._parent.find_file(self._name)).attributes()
-        return replace(found, valid=0)
+        return dataclasses.replace(found, valid=0)
 
     async def open(self) -> Opened:
         return await (await self._parent.find_file(self._name)).open()
+
+    async def open_to_write(self, *, truncate: bool) -> Written:
+        found = await self._parent.find_file(self._name)
+        if not is_writable_file(found):
+            raise ReadOnly(f"{self.key}: this is for the archive to write")
+        return await found.open_to_write(truncate=truncate)
+
+    async def truncate(self, size: int) -> None:
+        found = await self._parent.find_file(self._name)
+        if is_writable_file(found):
+            await found.truncate(size)
 
 
 def _is_text(name: str) -> bool:

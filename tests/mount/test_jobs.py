@@ -1,0 +1,407 @@
+"""Asynchronous queries as files, with the programs that people write files with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from astropy.io.votable import parse_single_table
+
+from tests.rig import Mount, Run, Server, wait_for_end
+
+QUERY = "SELECT TOP 5 observationID, target_name FROM caom2.Observation ORDER BY observationID"
+SLOW = (
+    "SELECT count(*) AS pairs FROM caom2.Observation a JOIN caom2.Observation b "
+    "ON a.observationID < b.observationID WHERE a.observationID LIKE '%5%'"
+)
+ENDS = 90
+"""Seconds: no job of these tests takes as long."""
+
+
+@pytest.fixture
+def jobs(mount: Mount) -> Path:
+    return mount.path / "jobs"
+
+
+@pytest.fixture
+def query(tmp_path: Path) -> Path:
+    path = tmp_path / "q.adql"
+    path.write_text(f"{QUERY}\n")
+    return path
+
+
+def sh(script: str, where: Path, *, timeout: float = ENDS) -> subprocess.CompletedProcess[str]:
+    """What a person types, in bash."""
+    return subprocess.run(
+        ["bash", "-c", script], cwd=where, capture_output=True, text=True, timeout=timeout,
+        check=False,
+    )  # fmt: skip
+
+
+def typed(script: str, where: Path) -> str:
+    done = sh(script, where)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def ended(job: Path) -> str:
+    done = subprocess.run(
+        ["cat", job / ".wait"], capture_output=True, text=True, timeout=ENDS, check=True
+    )
+    return done.stdout.strip()
+
+
+def ran(job: Path) -> str:
+    (job / "phase").write_text("RUN\n")
+    return ended(job)
+
+
+def rows(job: Path) -> list[list[str]]:
+    import csv
+
+    return list(csv.reader((job / "result.csv").read_text().splitlines()))
+
+
+def methods(server: Server, part: str) -> list[str]:
+    return [str(r["method"]) for r in server.requests() if part in str(r["path"])]
+
+
+def test_the_transcript(mount: Mount, server: Server, tmp_path: Path) -> None:
+    table = tmp_path / "mytable.vot"
+    table.write_text(upload_of(["CFHT"]))
+    where = mount.path
+    typed("mkdir jobs/bright", where)
+    assert typed("cat jobs/bright/phase", where) == "PENDING\n"
+    typed(f"cp {table} jobs/bright/uploads/", where)
+    query = tmp_path / "q.adql"
+    query.write_text(
+        "SELECT o.observationID FROM caom2.Observation o JOIN tap_upload.mytable t "
+        "ON o.collection = t.name"
+    )
+    typed(f"cp {query} jobs/bright/query.adql", where)
+    typed("echo 3 > jobs/bright/maxrec", where)
+    typed("echo RUN > jobs/bright/phase", where)
+    assert typed("cat jobs/bright/.wait", where) == "COMPLETED\n"
+    assert typed("cat jobs/bright/phase", where) == "COMPLETED\n"
+    typed(f"cp jobs/bright/result.vot {tmp_path}", where)
+    assert len(parse_single_table(tmp_path / "result.vot").array) == 3
+    for form in ("csv", "tsv", "fits", "parquet"):
+        typed(f"cp jobs/bright/result.{form} {tmp_path}", where)
+        assert (tmp_path / f"result.{form}").stat().st_size > 0
+    assert "OVERFLOW" in typed("cat jobs/bright/error.txt", where)
+    job_id = typed("cat jobs/bright/id", where).strip()
+    assert job_id in typed("cat jobs/bright/job.xml", where)
+    assert typed(f"ls jobs/{job_id}", where) == typed("ls jobs/bright", where)
+    typed("rm -r jobs/bright", where)
+    assert "bright" not in typed("ls jobs", where)
+    until(lambda: "DELETE" in methods(server, job_id))
+    query.write_text(QUERY)
+    typed(f"cp {query} jobs/faint.adql", where)
+    assert typed("cat jobs/faint/.wait", where) == "COMPLETED\n"
+    assert typed("ls jobs", where).split() == ["faint", "faint.adql"]
+    typed("rm jobs/faint.adql", where)
+    assert typed("ls jobs", where).split() == ["faint"]
+
+
+def upload_of(names: list[str]) -> str:
+    cells = "".join(f"<TR><TD>{name}</TD></TR>" for name in names)
+    return (
+        '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE><TABLE>'
+        '<FIELD name="name" datatype="char" arraysize="*"/>'
+        f"<DATA><TABLEDATA>{cells}</TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>"
+    )
+
+
+def until(condition: object, seconds: float = ENDS) -> None:
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it does not happen"
+        time.sleep(0.05)
+
+
+EDITORS = {
+    "echo": 'echo "$Q" > query.adql',
+    "echo twice": "echo 'SELECT TOP 5' > query.adql; echo \"${Q#SELECT TOP 5}\" >> query.adql",
+    "cp": 'cp "$FILE" query.adql',
+    "tee": 'cat "$FILE" | tee query.adql > /dev/null',
+    "sed -i": "sed 's/TOP 5/TOP 9/' \"$FILE\" > query.adql; sed -i 's/TOP 9/TOP 5/' query.adql",
+    "vi again": 'cp "$FILE" query.adql; sed -i s/5/9/ query.adql; '
+    "vi -e -s -u NONE -c 'set swapfile backup backupskip=' -c '%s/TOP 9/TOP 5/' -c wq query.adql; "
+    "test -e query.adql~",
+    "python": "python3 -c \"open('query.adql', 'w').write(open('$FILE').read())\"",
+    "mv": 'cp "$FILE" q.tmp; mv q.tmp query.adql',
+    "dd": 'dd if="$FILE" of=query.adql bs=7 status=none',
+    "touch": 'cp -p "$FILE" query.adql; touch query.adql; chmod 600 query.adql; sync query.adql',
+}
+
+
+@pytest.mark.parametrize("editor", EDITORS)
+def test_what_an_editor_writes_runs(jobs: Path, query: Path, editor: str) -> None:
+    job = jobs / "edited"
+    job.mkdir()
+    done = subprocess.run(
+        ["bash", "-c", f"set -e; {EDITORS[editor]}"], cwd=job, capture_output=True, text=True,
+        timeout=ENDS, check=False, env=os.environ | {"Q": QUERY, "FILE": str(query)},
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (job / "query.adql").read_text().split() == QUERY.split()
+    assert ran(job) == "COMPLETED"
+    assert len(rows(job)) == 6
+    assert sh("rm -r edited", jobs).stderr == ""
+    assert os.listdir(jobs) == []
+
+
+ON_A_TERMINAL = {
+    "vi": [(b"query.adql", b"i" + QUERY.encode() + b"\x1b:wq\r")],
+    "nano --ignorercfiles": [
+        (b"query.adql", QUERY.encode()),
+        (b"Modified", b"\x0f"),
+        (b"Write", b"\r"),
+        (b"Wrote", b"\x18"),
+    ],
+}
+"""What an editor shows, and what is typed then."""
+
+
+@pytest.mark.parametrize("editor", ON_A_TERMINAL)
+def test_an_editor_on_a_terminal(jobs: Path, editor: str) -> None:
+    job = jobs / "typed"
+    job.mkdir()
+    main, side = os.openpty()
+    process = subprocess.Popen(
+        [*editor.split(), "query.adql"], cwd=job, stdin=side, stdout=side, stderr=side,
+        start_new_session=True, env=os.environ | {"TERM": "xterm"},
+    )  # fmt: skip
+    os.close(side)
+    try:
+        for shown, keys in ON_A_TERMINAL[editor]:
+            told(main, shown)
+            os.write(main, keys)
+        assert process.wait(timeout=ENDS) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(main)
+    assert (job / "query.adql").read_text() == f"{QUERY}\n"
+    assert ran(job) == "COMPLETED"
+
+
+def told(terminal: int, words: bytes) -> None:
+    """Read what a terminal shows until *words* have come."""
+    import select
+
+    seen = b""
+    end = time.monotonic() + ENDS
+    while words not in seen:
+        assert time.monotonic() < end, seen
+        if select.select([terminal], [], [], 1)[0]:
+            seen += os.read(terminal, 4096)
+
+
+def test_a_query_goes_on_while_the_daemon_is_dead(mount: Mount, server: Server) -> None:
+    job = mount.path / "jobs/slow"
+    job.mkdir()
+    (job / "query.adql").write_text(SLOW)
+    (job / "phase").write_text("RUN\n")
+    until(lambda: (job / "phase").read_text() == "EXECUTING\n")
+    waiter = subprocess.Popen(
+        ["cat", job / ".wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    pid = mount.pid()
+    os.kill(pid, signal.SIGKILL)
+    wait_for_end(pid)
+    assert waiter.communicate(timeout=ENDS)[0] == ""
+    assert waiter.returncode != 0
+    mount.start()
+    assert (job / "phase").read_text() in ("EXECUTING\n", "COMPLETED\n")
+    assert (job / "query.adql").read_text() == SLOW
+    assert ended(job) == "COMPLETED"
+    assert len(rows(job)) == 2
+    job_id = (job / "id").read_text().strip()
+    assert os.readlink(mount.path / "jobs" / job_id) == "slow"
+    creations = [r for r in server.requests() if r["method"] == "POST" and
+                 str(r["path"]).partition("?")[0].endswith("/async")]  # fmt: skip
+    assert len(creations) == 1
+
+
+def test_run_is_remembered_when_the_daemon_dies_at_once(mount: Mount, server: Server) -> None:
+    job = mount.path / "jobs/sudden"
+    job.mkdir()
+    (job / "query.adql").write_text(QUERY)
+    pid = mount.pid()
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        (job / "phase").write_text("RUN\n")
+        assert (job / "phase").read_text() == "QUEUED\n"
+        os.kill(pid, signal.SIGKILL)
+        wait_for_end(pid)
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    mount.start()
+    assert ended(job) == "COMPLETED"
+    assert len(rows(job)) == 6
+
+
+def test_waiting_is_interrupted_alone(jobs: Path) -> None:
+    job = jobs / "slow"
+    job.mkdir()
+    (job / "query.adql").write_text(SLOW)
+    (job / "phase").write_text("RUN\n")
+    waiters = [
+        subprocess.Popen(["cat", job / ".wait"], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    for waiter in waiters:
+        until(lambda: "request_wait" in Path(f"/proc/{waiter.pid}/wchan").read_text())  # noqa: B023
+    waiters[0].send_signal(signal.SIGINT)
+    waiters[1].send_signal(signal.SIGKILL)
+    assert waiters[0].wait(timeout=10) == -signal.SIGINT
+    assert waiters[1].wait(timeout=10) == -signal.SIGKILL
+    assert waiters[2].communicate(timeout=ENDS)[0] == "COMPLETED\n"
+    for waiter in waiters[:2]:
+        assert waiter.stdout is not None
+        waiter.stdout.close()
+
+
+def test_abort_and_removal_reach_the_archive(jobs: Path, server: Server) -> None:
+    for name in ("stopped", "removed"):
+        (jobs / name).mkdir()
+        (jobs / name / "query.adql").write_text(SLOW)
+        (jobs / name / "phase").write_text("RUN\n")
+        until(lambda: (jobs / name / "phase").read_text() == "EXECUTING\n")  # noqa: B023
+    (jobs / "stopped/phase").write_text("ABORT\n")
+    assert ended(jobs / "stopped") == "ABORTED"
+    assert "ABORTED" in (jobs / "stopped/job.xml").read_text()
+    job_id = (jobs / "removed/id").read_text().strip()
+    shutil.rmtree(jobs / "removed")
+    assert os.listdir(jobs) == ["stopped"]
+    until(lambda: "DELETE" in methods(server, job_id))
+
+
+def test_refused_adql_is_told(jobs: Path, run: Run, expected_log: list[str]) -> None:
+    expected_log += ["NoSuchTable", "nosuch"]
+    job = jobs / "wrong"
+    job.mkdir()
+    (job / "query.adql").write_text("SELECT x FROM caom2.NoSuchTable")
+    assert ran(job) == "ERROR"
+    assert "NoSuchTable".lower() in (job / "error.txt").read_text().lower()
+    assert not (job / "result.vot").exists()
+    assert run("cat", job / "result.vot").returncode == 1
+
+
+def refused(script: str, where: Path, words: str) -> None:
+    done = sh(script, where)
+    assert done.returncode != 0
+    assert words in done.stderr
+
+
+def test_bad_input(jobs: Path, tmp_path: Path, expected_log: list[str]) -> None:
+    expected_log += ["EINVAL", "EEXIST", "EROFS", "ENOTEMPTY"]
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    ragged = tmp_path / "ragged.csv"
+    ragged.write_text("a,b\n1,2\n3\n")
+    (tmp_path / "cut.vot").write_text(upload_of(["M31"])[:-12])
+    refused("mkdir .hidden", jobs, "Invalid argument")
+    refused("mkdir e3h6rssb161oyf7j", jobs, "File exists")
+    refused("mkdir name.adql", jobs, "Invalid argument")
+    refused("touch plain", jobs, "Read-only")
+    refused("ls e3h6rssb161oyf7j", jobs, "No such file")
+    typed("mkdir one", jobs)
+    refused("mkdir one", jobs, "File exists")
+    refused("echo RUN > one/phase", jobs, "Invalid argument")
+    refused("echo GO > one/phase", jobs, "Invalid argument")
+    refused("echo many > one/maxrec", jobs, "Invalid argument")
+    refused("mkdir one/more", jobs, "Read-only")
+    refused("touch one/result.vot", jobs, "Read-only")
+    for file in (picture, ragged, tmp_path / "cut.vot"):
+        refused(f"cp {file} one/uploads/", jobs, "Invalid argument")
+    refused("touch one/uploads/9lives.vot", jobs, "Invalid argument")
+    typed("rm one/uploads/* one/maxrec", jobs)
+    typed(f"echo '{QUERY}' > one/query.adql", jobs)
+    (tmp_path / "blank").write_text(" \n")
+    refused(f"cp {tmp_path}/blank two.adql", jobs, "Invalid argument")
+    refused("rmdir one", jobs, "not empty")
+    typed("echo RUN > one/phase", jobs)
+    refused("echo RUN > one/phase", jobs, "Invalid argument")
+    assert ended(jobs / "one") == "COMPLETED"
+    refused("echo ABORT > one/phase", jobs, "Invalid argument")
+    refused("echo x > one/query.adql", jobs, "Read-only")
+    refused("cp one/query.adql one.adql", jobs, "File exists")
+    refused("ln -s a one/b", jobs, "not permitted")
+    assert (jobs / "one/query.adql").read_text() == f"{QUERY}\n"
+    typed("mv one three; rm -r three", jobs)
+
+
+def test_a_job_that_is_gone_at_the_archive_says_so(
+    mount: Mount, server: Server, expected_log: list[str]
+) -> None:
+    expected_log += ["does not know this job"]
+    job = mount.path / "jobs/orphan"
+    job.mkdir()
+    (job / "query.adql").write_text(SLOW)
+    (job / "phase").write_text("RUN\n")
+    until(lambda: (job / "phase").read_text() == "EXECUTING\n")
+    job_id = (job / "id").read_text().strip()
+    mount.stop()
+    assert httpx.delete(f"{uws(server)}/{job_id}", timeout=30).status_code == 303
+    mount.start()
+    assert ended(job) == "ERROR"
+    assert "does not know this job" in (job / "error.txt").read_text()
+    assert (job / "query.adql").read_text() == SLOW
+
+
+def uws(server: Server) -> str:
+    return server.registry_url.replace("/reg/resource-caps", "/argus/async")
+
+
+def test_a_job_made_elsewhere(jobs: Path, server: Server) -> None:
+    form = {"LANG": "ADQL", "QUERY": QUERY, "PHASE": "RUN"}
+    job_id = httpx.post(uws(server), data=form, timeout=30).headers["location"].rpartition("/")[2]
+    server.forget()
+    assert os.path.isdir(jobs / job_id)
+    assert server.requests() == []
+    assert (jobs / job_id / "phase").read_text() in ("EXECUTING\n", "COMPLETED\n", "QUEUED\n")
+    assert ended(jobs / job_id) == "COMPLETED"
+    assert len(rows(jobs / job_id)) == 6
+    assert (jobs / job_id / "query.adql").read_text() == QUERY
+    assert os.listdir(jobs) == []
+
+
+def test_a_full_disk_is_told_and_tried_again(
+    server: Server, tmp_path: Path, expected_log: list[str]
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4M", "none", small]).returncode:
+        pytest.fail("this test needs root for a disk of its own")
+    path = tmp_path / "sky"
+    path.mkdir()
+    mounted = Mount(path, small / "cache", server.registry_url)
+    try:
+        mounted.start()
+        job = path / "jobs/large"
+        job.mkdir()
+        (job / "query.adql").write_text("SELECT * FROM caom2.Artifact")
+        (small / "ballast").write_bytes(bytes(2 << 20))
+        assert ran(job) == "COMPLETED"
+        assert "No space left" in (job / "error.txt").read_text()
+        with pytest.raises(OSError, match="No space left"):
+            (job / "result.vot").read_bytes()
+        (small / "ballast").unlink()
+        subprocess.run(["mount", "-o", "remount,size=400M", small], check=True)
+        assert len(parse_single_table(job / "result.vot").array) > 1000
+        assert not (job / "error.txt").exists()
+    finally:
+        if mounted.is_mounted():
+            mounted.stop()
+        subprocess.run(["umount", "-l", small], check=True)

@@ -6,8 +6,9 @@ sections 3 and 5. Addresses are made from the host that the client itself used.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from xml.sax.saxutils import escape, quoteattr
 
 from starlette.requests import Request
@@ -40,8 +41,9 @@ EVERYBODY = (ANONYMOUS, *LOGGED_IN)
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """One capability: its standard, where it is, and whether paths are appended to that.
+    """One way to a capability: its standard, where it is, and whether paths are appended to that.
 
+    Neighbours of the same standard become interfaces of one capability.
     Methods are how one may authenticate (VODataService 1.2, securityMethod); none means that
     nothing but anonymous access is known there.
     """
@@ -191,7 +193,8 @@ def capabilities_document(service: Service, base: str) -> str:
         Capability(_CAPABILITIES, f"{service.path}/capabilities"),
         Capability(_AVAILABILITY, f"{service.path}/availability"),
     )
-    written = "".join(_written(capability, base) for capability in (*own, *service.capabilities))
+    by_standard = groupby((*own, *service.capabilities), lambda each: each.standard)
+    written = "".join(_written(standard, ways, base) for standard, ways in by_standard)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<vosi:capabilities xmlns:vosi="http://www.ivoa.net/xml/VOSICapabilities/v1.0"\n'
@@ -202,24 +205,29 @@ def capabilities_document(service: Service, base: str) -> str:
     )
 
 
-def _written(capability: Capability, base: str) -> str:
-    is_tap = capability.standard == "ivo://ivoa.net/std/TAP"
+def _written(standard: str, ways: Iterable[Capability], base: str) -> str:
+    """Write one capability with an interface for each way to it."""
+    is_tap = standard == "ivo://ivoa.net/std/TAP"
     kind = ' xsi:type="tr:TableAccess"' if is_tap else ""
-    address = escape(base + capability.path)
-    version = f" version={quoteattr(capability.version)}" if capability.version else ""
+    return (
+        f"  <capability standardID={quoteattr(standard)}{kind}>\n"
+        f"{''.join(_interface(way, base) for way in ways)}"
+        f"{table_access() if is_tap else ''}"
+        "  </capability>\n"
+    )
+
+
+def _interface(way: Capability, base: str) -> str:
+    version = f" version={quoteattr(way.version)}" if way.version else ""
     methods = "".join(
         f"      <securityMethod standardID={quoteattr(method)}/>\n"
         if method
         else "      <securityMethod/>\n"
-        for method in capability.methods
+        for method in way.methods
     )
-    kind_of_query = capability.query_type
-    asked = f"      <queryType>{kind_of_query}</queryType>\n" if kind_of_query else ""
+    asked = f"      <queryType>{way.query_type}</queryType>\n" if way.query_type else ""
     return (
-        f"  <capability standardID={quoteattr(capability.standard)}{kind}>\n"
         f'    <interface xsi:type="vs:ParamHTTP" role="std"{version}>\n'
-        f'      <accessURL use="{capability.use}">{address}</accessURL>\n'
+        f'      <accessURL use="{way.use}">{escape(base + way.path)}</accessURL>\n'
         f"{methods}{asked}    </interface>\n"
-        f"{table_access() if is_tap else ''}"
-        "  </capability>\n"
     )

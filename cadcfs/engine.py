@@ -70,6 +70,7 @@ def _built(settings: Settings, client: Client, nursery: trio.Nursery) -> Engine:
     tap = Tap(client, services)
     catalogue = Catalogue(
         Holdings(tap), listings, Resolver(client, services, settings.metadata_time),
-        Reader(streams, files), Workshop(wholes, files, Metadata(tap), addresses), settings,
+        Reader(streams, files, addresses),
+        Workshop(wholes, files, Metadata(tap), addresses), settings,
     )  # fmt: skip
     return Engine(client, services, listings, streams, wholes, catalogue, nursery)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from urllib.parse import quote
 
 from cadcfs.archive.downloads import Text, download
 from cadcfs.archive.services import Services
-from cadcfs.archive.storage import SAFE, Head, StoredFile
+from cadcfs.archive.storage import Head, StoredFile, address
 from cadcfs.errors import BadRequest, CadcfsError, Incomplete
 from cadcfs.network.carrier import Carrier, Reply
 
@@ -24,21 +23,26 @@ class Files:
         self._services = services
         self._carrier = carrier
 
-    async def source(self, uri: str, size: int, md5: str | None) -> StoredFile:
-        """Ranges of one version of the file behind *uri*; *size* in bytes."""
-        return StoredFile(await self._services.files_url(), uri, size, md5, self._carrier)
+    async def source(
+        self, uri: str, size: int, md5: str | None, entry: str | None = None
+    ) -> StoredFile:
+        """Ranges of one version of the file behind *uri*; *size* in bytes.
+
+        *entry* is its address, where the file service does not hold it.
+        """
+        return StoredFile(entry or await self.url(uri), uri, size, md5, self._carrier)
 
     async def url(self, uri: str) -> str:
         """The public address of an artifact: never one that carries a credential."""
-        return f"{await self._services.files_url()}/{quote(uri, safe=SAFE)}"
+        return address(await self._services.files_url(), uri)
 
-    async def head(self, uri: str) -> Head:
-        """Size and checksum as the file service tells them."""
-        return await StoredFile.head(await self._services.files_url(), uri, self._carrier)
+    async def head(self, uri: str, entry: str | None = None) -> Head:
+        """Size and checksum as the file service tells them, or whoever answers at *entry*."""
+        return await StoredFile.head(entry or await self.url(uri), uri, self._carrier)
 
     async def headers(self, uri: str) -> bytes | None:
         """All FITS headers of a file as text (META=true); None where the service makes none."""
-        url = f"{await self._services.files_url()}/{quote(uri, safe=SAFE)}?META=true"
+        url = f"{await self.url(uri)}?META=true"
         text = Text(_check_headers)
         try:
             # A service that does not know META answers with the first bytes of the file at most.

@@ -33,13 +33,16 @@ class Head:
     modified: str | None
 
 
-class StoredFile:
-    """Ranges of one version of one artifact."""
+def address(files_url: str, uri: str) -> str:
+    """Where the file service gives the bytes of an artifact."""
+    return f"{files_url}/{quote(uri, safe=SAFE)}"
 
-    def __init__(
-        self, files_url: str, uri: str, size: int, md5: str | None, carrier: Carrier
-    ) -> None:
-        self._entry = f"{files_url}/{quote(uri, safe=SAFE)}"
+
+class StoredFile:
+    """Ranges of one version of one artifact; *entry* is the URL that leads to its bytes."""
+
+    def __init__(self, entry: str, uri: str, size: int, md5: str | None, carrier: Carrier) -> None:
+        self._entry = entry
         self._uri = uri
         self._size = size
         self._md5 = md5
@@ -47,9 +50,9 @@ class StoredFile:
         self._site: str | None = None
 
     @staticmethod
-    async def head(files_url: str, uri: str, carrier: Carrier) -> Head:
+    async def head(entry: str, uri: str, carrier: Carrier) -> Head:
         """Size and checksum of a file that metadata do not describe."""
-        reply = await carrier.head(f"{files_url}/{quote(uri, safe=SAFE)}")
+        reply = await carrier.head(entry)
         length = reply.headers.get("content-length", "")
         if not length.isdigit():
             raise Unavailable(f"{uri}: the file service does not tell its size")

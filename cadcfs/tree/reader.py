@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from cadcfs.archive.addresses import Addresses
 from cadcfs.archive.files import Files
 from cadcfs.archive.records import Artifact
 from cadcfs.cache.blocks import Version
 from cadcfs.cache.stream import Streams
-from cadcfs.errors import CadcfsError, Forbidden
+from cadcfs.errors import CadcfsError, Forbidden, NotFound
 from cadcfs.tree.node import Opened
 
 
 class Reader:
     """Reads artifacts through the cache."""
 
-    def __init__(self, streams: Streams, files: Files) -> None:
+    def __init__(self, streams: Streams, files: Files, addresses: Addresses) -> None:
         self._streams = streams
         self._files = files
+        self._addresses = addresses
 
     def is_public(self, artifact: Artifact) -> bool:
         return artifact.is_public(datetime.now(UTC))
@@ -32,15 +34,24 @@ class Reader:
 
     async def measure(self, artifact: Artifact) -> tuple[int, str | None]:
         """Size in bytes and MD5 of a file whose metadata does not tell them."""
-        head = await self._files.head(artifact.uri)
+        head = await self._files.head(artifact.uri, await self._elsewhere(artifact))
         return head.size, head.md5
 
     async def url(self, artifact: Artifact) -> str:
         """The public address; "" where the archive cannot be asked for it."""
         try:
-            return await self._files.url(artifact.uri)
+            return await self._elsewhere(artifact) or await self._files.url(artifact.uri)
         except CadcfsError:
             return ""
+
+    async def _elsewhere(self, artifact: Artifact) -> str | None:
+        """The address of a file that the file service does not hold; None for all others."""
+        if not artifact.is_elsewhere:
+            return None
+        found = await self._addresses.of([artifact])
+        if not found:
+            raise NotFound(f"the archive tells no address of {artifact.uri}")
+        return found[0]
 
     async def here(self, version: Version) -> int:
         """Bytes of *version* that are in the cache."""
@@ -50,5 +61,6 @@ class Reader:
         """An open file; `Forbidden` where it is not public."""
         if (reason := self.closed(artifact)) is not None:
             raise Forbidden(reason)
-        source = await self._files.source(artifact.uri, version.size, version.md5)
+        entry = await self._elsewhere(artifact)
+        source = await self._files.source(artifact.uri, version.size, version.md5, entry)
         return await self._streams.open(version, source)

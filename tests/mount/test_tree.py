@@ -12,6 +12,7 @@ import pytest
 
 from cadcfs.archive.constraints import FACETS
 from cadcfs.tree.names import directory_name
+from tests.conftest import ExpectLog
 from tests.rig import Mount, Server
 
 MANY = "SIMSURVEY"
@@ -198,10 +199,12 @@ def test_private_files_are_closed(mount: Mount, server: Server, expected_log: li
         file.read_bytes()
 
 
-def test_a_file_without_a_size_is_measured_when_it_is_looked_at(
-    mount: Mount, expected_log: list[str]
+def test_a_file_that_another_archive_holds_is_asked_there(
+    mount: Mount, server: Server, expect_log: ExpectLog
 ) -> None:
+    expect_log("EIO: http://archive1")
     file = mount.path / "collections/NOAO/by-observation/tu636792/tu636792.fits.fz"
     assert file.name in os.listdir(file.parent)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(OSError, match="Input/output error"):
         file.stat()
+    assert [r["path"] for r in server.requests() if "raven" in str(r["path"])] == []

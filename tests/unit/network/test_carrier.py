@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import trio
 
-from cadcfs.archive.storage import StoredFile, parse_digest
+from cadcfs.archive.storage import StoredFile, address, parse_digest
 from cadcfs.errors import CadcfsError, Forbidden, NotFound, RemoteChanged, Unavailable
 from cadcfs.network.carrier import Carrier
 
@@ -157,7 +157,13 @@ async def fetched(file: StoredFile, start: int, stop: int) -> bytes:
 )  # fmt: skip
 async def test_the_bytes_arrive(server: Server, faults: list[str]) -> None:
     server.faults = list(faults)
-    file = StoredFile(server.url, "cadc:X/a+b [1].fits", len(CONTENT), MD5, Carrier())
+    file = StoredFile(
+        address(server.url, "cadc:X/a+b [1].fits"),
+        "cadc:X/a+b [1].fits",
+        len(CONTENT),
+        MD5,
+        Carrier(),
+    )
     assert await fetched(file, 1000, 200_000) == CONTENT[1000:200_000]
     assert server.paths[0] == "/raven/files/cadc:X/a+b%20%5B1%5D.fits"
 
@@ -178,7 +184,9 @@ async def test_what_is_wrong_is_an_error_and_never_a_byte(
     server: Server, fault: str, kind: type[CadcfsError]
 ) -> None:
     server.faults = [fault] * 10
-    file = StoredFile(server.url, "cadc:X/a.fits", len(CONTENT), MD5, Carrier())
+    file = StoredFile(
+        address(server.url, "cadc:X/a.fits"), "cadc:X/a.fits", len(CONTENT), MD5, Carrier()
+    )
     found = bytearray()
     with pytest.raises(kind):
         await file.fetch(10, 1000, lambda _, data: found.extend(data))
@@ -186,7 +194,9 @@ async def test_what_is_wrong_is_an_error_and_never_a_byte(
 
 
 async def test_the_site_is_kept_and_asked_for_again_when_it_refuses(server: Server) -> None:
-    file = StoredFile(server.url, "cadc:X/a.fits", len(CONTENT), MD5, Carrier())
+    file = StoredFile(
+        address(server.url, "cadc:X/a.fits"), "cadc:X/a.fits", len(CONTENT), MD5, Carrier()
+    )
     await fetched(file, 0, 10)
     await fetched(file, 10, 20)
     server.faults = ["closed"]
@@ -201,7 +211,13 @@ async def test_refused_and_broken_answers_give_their_connections_back(server: Se
     server.faults = ["whole", "busy", "short", "closed", "other_size"] * 4
     with trio.fail_after(20):
         for number in range(12):
-            file = StoredFile(server.url, f"cadc:X/{number}.fits", len(CONTENT), MD5, carrier)
+            file = StoredFile(
+                address(server.url, f"cadc:X/{number}.fits"),
+                f"cadc:X/{number}.fits",
+                len(CONTENT),
+                MD5,
+                carrier,
+            )
             try:
                 await fetched(file, 5, 5000)
             except CadcfsError:

@@ -15,6 +15,7 @@ from cadcfs.archive.holdings import Holdings
 from cadcfs.archive.metadata import Metadata
 from cadcfs.archive.resolver import Resolver
 from cadcfs.archive.services import Services
+from cadcfs.archive.soda import Soda
 from cadcfs.archive.tap import Tap
 from cadcfs.cache.listings import Listings
 from cadcfs.cache.store import BlockStore
@@ -65,12 +66,14 @@ def _built(settings: Settings, client: Client, nursery: trio.Nursery) -> Engine:
     store = BlockStore(settings.cache_dir, quota=settings.cache_size, floor=settings.cache_free)
     streams = Streams(store, nursery)
     wholes = Wholes(settings.cache_dir, store, streams, nursery, patience=settings.listing_time)
-    files = Files(services, Carrier(stall=settings.read_time))
+    carrier = Carrier(stall=settings.read_time)
+    files = Files(services, carrier)
+    soda = Soda(client, carrier, services, listings)
     addresses = Addresses(files, DataLink(client, services, settings.listing_time))
     tap = Tap(client, services)
     catalogue = Catalogue(
         Holdings(tap), listings, Resolver(client, services, settings.metadata_time),
         Reader(streams, files, addresses),
-        Workshop(wholes, files, Metadata(tap), addresses), settings,
+        Workshop(wholes, files, soda, Metadata(tap), addresses), settings,
     )  # fmt: skip
     return Engine(client, services, listings, streams, wholes, catalogue, nursery)

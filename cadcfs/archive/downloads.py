@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 from urllib.parse import urljoin
 
+import trio
+
 from cadcfs.archive.storage import HOPS
 from cadcfs.errors import TimedOut, Unavailable
 from cadcfs.network.carrier import ATTEMPTS, Body, Carrier, Reply, pause
@@ -24,6 +26,9 @@ class Sink(Protocol):
         """A body begins, for the first time or again; may raise what ends it."""
 
     def take(self, data: bytes) -> None: ...
+
+    def end(self) -> None:
+        """The body is whole as far as HTTP tells; may raise `Unavailable` to have it again."""
 
 
 async def download(
@@ -40,6 +45,7 @@ async def download(
     while True:
         try:
             await _once(carrier, url, Body(sink.take, sink.begin, headers or {}))
+            await trio.to_thread.run_sync(sink.end)
         except TimedOut:
             raise
         except Unavailable as exc:
@@ -75,6 +81,9 @@ class Text:
 
     def take(self, data: bytes) -> None:
         self._parts.append(data)
+
+    def end(self) -> None:
+        return
 
     def content(self) -> bytes:
         return b"".join(self._parts)

@@ -15,6 +15,7 @@ from cadcfs.archive.queries import ENUMERATED, LISTED_COLUMNS
 from cadcfs.archive.records import (
     Artifact,
     Collection,
+    Cuttable,
     Description,
     Row,
     parse_checksum,
@@ -100,6 +101,12 @@ class Holdings:
         """The files behind *question*, and what has none."""
         rows = await self._whole(lambda piece: queries.result(question, piece), _PARTS)
         return await trio.to_thread.run_sync(lambda: tuple(_row(row) for row in rows))
+
+    async def cuttable(self, question: Question) -> tuple[Cuttable, ...]:
+        """The files of a region that cutouts can be made of."""
+        rows = await self._whole(lambda piece: queries.cuttable(question, piece), _PARTS)
+        found = ((_artifact(row[:-1]), row[-1] == "image") for row in rows)
+        return tuple(Cuttable(artifact, image) for artifact, image in found if artifact)
 
     async def _whole(self, build: Callable[[str], str], keys: Sequence[Key]) -> Sequence[Cells]:
         async def ask(piece: str) -> Answer:

@@ -21,6 +21,10 @@ ENUMERATED = (
 )  # fmt: skip
 """Columns of EnumField that narrow a collection; one query a collection tells all their values."""
 
+FITS_TYPES = ("application/fits", "image/fits")
+CUT_SCHEMES = ("cadc", "gemini", "mast", "nrao", "vos")
+"""Schemes of artifact URIs that the archive cuts; of another it says so when it is asked."""
+
 _PLANES = "caom2.Observation AS o JOIN caom2.Plane AS p ON o.obsID = p.obsID"
 
 
@@ -106,6 +110,27 @@ def metadata(question: Question) -> str:
     junk = " AND (p.quality_flag IS NULL OR p.quality_flag <> 'junk')"
     cut = junk if question.value_of("region") else ""
     return f"SELECT * FROM {_PLANES} WHERE {_predicates(question)}{cut}"
+
+
+def cuttable(question: Question, piece: str = "") -> str:
+    """The files of a region that cutouts can be made of, and what kind of data they are.
+
+    What DataLink would tell one plane at a time: at least two axes with a celestial projection in
+    some part of a FITS file, of a scheme that the archive cuts.
+    """
+    types = ", ".join(quoted(kind) for kind in FITS_TYPES)
+    schemes = " OR ".join(f"a.uri LIKE {quoted(f'{scheme}:%')}" for scheme in CUT_SCHEMES)
+    return (
+        f"SELECT DISTINCT {', '.join(LISTED_COLUMNS)}, p.dataProductType FROM {_PLANES} "
+        "JOIN caom2.Artifact AS a ON p.planeID = a.planeID "
+        "JOIN caom2.Part AS t ON a.artifactID = t.artifactID "
+        "JOIN caom2.Chunk AS c ON t.partID = c.partID "
+        f"WHERE {_joined(_predicates(question), piece)} "
+        "AND (p.quality_flag IS NULL OR p.quality_flag <> 'junk') "
+        "AND c.naxis >= 2 AND c.positionAxis1 <= c.naxis AND c.positionAxis2 <= c.naxis "
+        "AND c.position_axis_function_dimension_naxis1 IS NOT NULL "
+        f"AND a.contentType IN ({types}) AND ({schemes})"
+    )
 
 
 def _tables(question: Question, facet: str, piece: str) -> str:

@@ -83,6 +83,14 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Cuttable:
+    """A file that cutouts can be made of; *is_image* by its plane's dataProductType."""
+
+    artifact: Artifact
+    is_image: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One row of a result: a plane's target and one of its files, None where it has none."""
 

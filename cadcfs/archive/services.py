@@ -22,6 +22,7 @@ DAY = 86400.0
 TAP = "ivo://ivoa.net/std/TAP"
 DATALINK = "ivo://ivoa.net/std/DataLink#links-1.1"
 DATALINK_1_0 = "ivo://ivoa.net/std/DataLink#links-1.0"
+SODA = "ivo://ivoa.net/std/SODA#sync-1.0"
 FILES = "http://www.opencadc.org/std/storage#files-1.0"
 
 
@@ -56,6 +57,10 @@ class Services:
             return await self._find(resource, DATALINK)
         except Unavailable:
             return await self._find(resource, DATALINK_1_0)
+
+    async def soda_url(self) -> str:
+        """Where a cutout is asked for, where no links tell it."""
+        return await self._find(self._settings.datalink_id, SODA)
 
     async def resolver_url(self) -> str:
         """Where an object's name is turned into a position.

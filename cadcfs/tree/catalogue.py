@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from cadcfs.archive import queries
 from cadcfs.archive.constraints import FACETS, Question, is_literal
 from cadcfs.archive.holdings import Holdings
-from cadcfs.archive.records import Collection, Description, Row
+from cadcfs.archive.records import Collection, Cuttable, Description, Row
 from cadcfs.archive.resolver import Resolver
 from cadcfs.cache.listings import History, Listings
 from cadcfs.config import Settings
@@ -135,6 +135,17 @@ class Catalogue:
     async def known_rows(self, question: Question) -> Sequence[Row] | None:
         found = await self._listings.recall(self._key(queries.result(question)))
         return None if found is None else narrowed(found, question)
+
+    async def cuttable(self, question: Question) -> Sequence[Cuttable]:
+        """The files of a region that cutouts can be made of."""
+        return await self._listings.get(
+            self._key(queries.cuttable(question)),
+            lambda: self._holdings.cuttable(question),
+            RESULT_FRESH,
+        )
+
+    async def known_cuttable(self, question: Question) -> Sequence[Cuttable] | None:
+        return await self._listings.recall(self._key(queries.cuttable(question)))
 
     def stored_ns(self, question: Question) -> int:
         """When the rows of *question* were heard, in nanoseconds since 1970; 0 before."""

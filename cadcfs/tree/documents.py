@@ -10,11 +10,14 @@ import trio
 
 from cadcfs.archive.records import Artifact, Row
 from cadcfs.tree import metadata
+from cadcfs.tree.cutouts import cutout_urls
 from cadcfs.tree.made import Recipe
 from cadcfs.tree.selection import Selection
 
 DOCUMENTS = ("about.txt", "metadata.csv", "metadata.vot", "urls.txt")
 """Names of the texts that every result has."""
+CUTOUT_URLS = "cutout-urls.txt"
+"""And of one that a region has."""
 
 
 def documents(selection: Selection, rows: Sequence[Row]) -> dict[str, Recipe]:
@@ -32,16 +35,22 @@ def documents(selection: Selection, rows: Sequence[Row]) -> dict[str, Recipe]:
     async def about() -> str:
         return await trio.to_thread.run_sync(told_of, rows)
 
+    async def cutouts() -> str:
+        return "".join(f"{url}\n" for url in await cutout_urls(selection))
+
     async def urls() -> str:
         artifacts = data_of(rows, with_junk=selection.question.value_of("region") is None)
         return "".join(f"{url}\n" for url in await catalogue.workshop.addresses.of(artifacts))
 
-    return {
+    texts = {
         "about.txt": text("about.txt", about),
         "metadata.csv": metadata.comma_separated(catalogue, *asked),
         "metadata.vot": metadata.votable(catalogue, *asked),
         "urls.txt": text("urls.txt", urls),
     }
+    if selection.question.value_of("region") is not None:
+        texts[CUTOUT_URLS] = text(CUTOUT_URLS, cutouts)
+    return texts
 
 
 def data_of(rows: Iterable[Row], *, with_junk: bool) -> list[Artifact]:

@@ -30,7 +30,7 @@ class MadeDirectory:
     """One made file for each artifact that *cook* has a recipe for."""
 
     def __init__(
-        self, wholes: Wholes, source: NamedArtifacts, cook: Callable[[Named], dict[str, Recipe]],
+        self, wholes: Wholes, source: NamedArtifacts, cook: Callable[[Named], Mapping[str, Recipe]],
         key: str,
     ) -> None:  # fmt: skip
         self.key = key

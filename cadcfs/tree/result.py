@@ -10,11 +10,12 @@ from cadcfs.archive import queries
 from cadcfs.archive.records import Artifact, Row
 from cadcfs.errors import NotFound
 from cadcfs.tree.artifact import ArtifactFile
+from cadcfs.tree.cutouts import CutoutsDirectory
 from cadcfs.tree.documents import documents
 from cadcfs.tree.junk_names import is_junk
 from cadcfs.tree.made import MadeFiles
 from cadcfs.tree.made_directory import MadeDirectory
-from cadcfs.tree.made_views import MADE_VIEWS
+from cadcfs.tree.made_views import HEADERS, MADE_VIEWS
 from cadcfs.tree.node import Child, Entries, File, Node, is_file
 from cadcfs.tree.selection import Selection
 from cadcfs.tree.unlisted import UnlistedFile
@@ -24,6 +25,7 @@ from cadcfs.tree.where import WhereDirectory
 Asked = Callable[[], Awaitable[None]]
 """Called when a directory without end was asked and had something."""
 WHERE = "where"
+CUTOUTS = "cutouts"
 
 
 class ResultDirectory:
@@ -58,9 +60,10 @@ class ResultDirectory:
         return (queries.result(asked), *metadata)
 
     async def confirm(self) -> None:
-        rows = await self.selection.rows()
         if self._may_be_empty:
+            # It is there whatever the answer; who only passes through need not wait for that.
             return
+        rows = await self.selection.rows()
         if not rows or (self._view and not (await self._sorted(rows)).has(self._view)):
             raise NotFound(f"{self.key}: the archive has nothing there")
 
@@ -100,7 +103,7 @@ class ResultDirectory:
             return {}
         texts = MadeFiles(self._catalogue.workshop.wholes, documents(self.selection, rows), ahead=0)
         made: dict[str, Node] = dict(await texts.entries())
-        made |= {name: self._made(name) for name in (await self._sorted(rows)).made}
+        made |= {name: self._made(name) for name in await self._made_names(rows)}
         return made | {WHERE: self._where()}
 
     async def named(self) -> Mapping[str, Artifact]:
@@ -113,7 +116,18 @@ class ResultDirectory:
         rows = await self.selection.known_rows()
         return None if rows is None else (await self._sorted(rows)).files.get(self._view, {})
 
+    async def _made_names(self, rows: Sequence[Row]) -> list[str]:
+        made = (await self._sorted(rows)).made
+        # What can be cut is another question; that there are images in a region is known.
+        return [*made, CUTOUTS] if self._has_circle and HEADERS in made else made
+
+    @property
+    def _has_circle(self) -> bool:
+        return self.selection.question.value_of("region") is not None
+
     def _made(self, name: str) -> MadeDirectory:
+        if name == CUTOUTS:
+            return CutoutsDirectory(self.selection, f"{self.key}/{name}")
         return MADE_VIEWS[name](self._catalogue, self, f"{self.key}/{name}")
 
     def _where(self) -> WhereDirectory:
@@ -129,7 +143,7 @@ class ResultDirectory:
             return Child(self._subview(name), certain=False)
         if not self._view and name == WHERE:
             return Child(self._where(), certain=False)
-        if not self._view and name in MADE_VIEWS:
+        if not self._view and (name in MADE_VIEWS or (name == CUTOUTS and self._has_circle)):
             return Child(self._made(name), certain=False)
         find = lambda: self._find(name)  # noqa: E731
         return Child(UnlistedFile(f"{self.key}/{name}", find), certain=False)

@@ -8,6 +8,7 @@ from cadcfs.archive.addresses import Addresses
 from cadcfs.archive.files import Files
 from cadcfs.archive.metadata import Metadata
 from cadcfs.archive.records import Artifact
+from cadcfs.archive.soda import Soda
 from cadcfs.cache.whole import Maker, Wholes
 from cadcfs.tree.made import Recipe
 
@@ -19,10 +20,11 @@ class Workshop:
     """Collaborators of `headers/`, `unpacked/`, `cutouts/`, and of the texts of a result."""
 
     def __init__(
-        self, wholes: Wholes, files: Files, metadata: Metadata, addresses: Addresses
+        self, wholes: Wholes, files: Files, soda: Soda, metadata: Metadata, addresses: Addresses
     ) -> None:
         self.wholes = wholes
         self.files = files
+        self.soda = soda
         self.metadata = metadata
         self.addresses = addresses
         self.unpackers = trio.CapacityLimiter(UNPACKERS)

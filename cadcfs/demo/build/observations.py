@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cadcfs.demo.archive import Archive
-from cadcfs.demo.build import cfht, examples, others, targets
+from cadcfs.demo.build import cfht, deep, examples, others, targets
 from cadcfs.demo.build.database import write_database
 from cadcfs.demo.build.plan import Plan
 from cadcfs.demo.build.store import Store
@@ -23,6 +23,7 @@ def build(archive: Archive, *, small: bool, seed: int, report: Callable[[str], N
     exposures += examples.observations(plan)
     exposures += targets.awkward(cfht.shared(plan))
     exposures += targets.survey(plan)
+    exposures += deep.observations(plan)
     report("building the archive: tables")
     store.write_inventory()
     write_database(archive.database, exposures)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from cadcfs.archive import queries
 from cadcfs.archive.constraints import circle_of
 from cadcfs.archive.records import Artifact, Cuttable
 from cadcfs.errors import NotFound
@@ -54,6 +55,10 @@ class CuttableImages:
     def __init__(self, selection: Selection) -> None:
         self._selection = selection
         self._named: tuple[Sequence[Cuttable], Named] | None = None
+
+    @property
+    def adql(self) -> Sequence[str]:
+        return (queries.cuttable(self._selection.question),)
 
     async def named(self) -> Named:
         found = await cuttable(self._selection)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from cadcfs.archive.records import Artifact
@@ -18,6 +18,10 @@ Named = Mapping[str, Artifact]
 
 class NamedArtifacts(Protocol):
     """The artifacts of a result by file name."""
+
+    @property
+    def adql(self) -> Sequence[str]:
+        """The queries that tell them."""
 
     async def named(self) -> Named:
         """All of them; may ask the archive."""
@@ -38,6 +42,10 @@ class MadeDirectory:
         self._source = source
         self._cook = cook
         self._cooked: tuple[Named, MadeFiles] | None = None
+
+    @property
+    def adql(self) -> Sequence[str]:
+        return self._source.adql
 
     async def confirm(self) -> None:
         if not self._files(await self._source.named()).recipes:

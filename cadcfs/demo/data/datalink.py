@@ -24,9 +24,9 @@ from cadcfs.demo.data.link_document import (
 )
 from cadcfs.demo.data.links import Link, Linker
 from cadcfs.demo.data.metadata import PLANE, Metadata
-from cadcfs.demo.data.parameters import Parameters, parameters_of
 from cadcfs.demo.data.shapes import ParameterError
 from cadcfs.demo.faults.pace import link_delay
+from cadcfs.demo.tap.submission import Submission, submission_of
 
 MAXREC = 100
 """Rows that an answer has at most, but for whole planes and for downloads-only."""
@@ -44,18 +44,18 @@ class LinkRequest:
     content_type: str
 
     @classmethod
-    def from_parameters(cls, parameters: Parameters) -> LinkRequest:
+    def from_parameters(cls, parameters: Submission) -> LinkRequest:
         """Check the parameters; raise ParameterError."""
-        wanted = parameters.first("RESPONSEFORMAT") or DATALINK
+        wanted = parameters.get("RESPONSEFORMAT") or DATALINK
         base = wanted.partition(";")[0].strip()
         if base not in (*_VOTABLES, MANIFEST):
             raise ParameterError(f"unknown format: {wanted}")
-        request = parameters.first("REQUEST") or ""
+        request = parameters.get("REQUEST") or ""
         downloads_only = base == MANIFEST or request.lower() == "downloads-only"
         return cls(
             tuple(parameters.all("ID")),
             downloads_only,
-            _limit(parameters.first("MAXREC"), downloads_only=downloads_only),
+            _limit(parameters.get("MAXREC"), downloads_only=downloads_only),
             wanted,
         )
 
@@ -86,7 +86,7 @@ class LinkService:
 
     async def _answer(self, request: Request) -> Response:
         try:
-            asked = LinkRequest.from_parameters(await parameters_of(request))
+            asked = LinkRequest.from_parameters(await submission_of(request))
         except ParameterError as error:
             return Response(error_document(str(error)), 400, media_type=VOTABLE)
         await trio.sleep(link_delay(request.scope) * len(asked.numbers))

@@ -20,17 +20,18 @@ from starlette.routing import Route
 
 from cadcfs.demo.auth.caller import Caller, caller_of
 from cadcfs.demo.auth.tokens import Signer
+from cadcfs.demo.data.addresses import IN_PATHS
 from cadcfs.demo.data.bodies import FileBody, MadeBody
 from cadcfs.demo.data.holdings import Holding, Holdings, is_legal
 from cadcfs.demo.data.operations import operate
-from cadcfs.demo.data.parameters import is_operation, parameters_of
+from cadcfs.demo.data.parameters import is_operation
 from cadcfs.demo.data.shapes import ParameterError
+from cadcfs.demo.tap.submission import submission_of
 
 SITES = ("/minoc", "/uvic/minoc")
 """The storage sites, each with every file."""
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
-_IN_PATHS = "/:+,;=@!$&'()*~"
 _NAMED = ":fo/"
 _CUTOUTS_AT_ONCE = 4
 
@@ -54,11 +55,11 @@ class Asked:
     def address(self, base: str, token: str) -> str:
         """Write the path of the file below a site, with a token that lets anybody read it."""
         name = f"{_NAMED}{self.name}" if self.name else ""
-        return f"{base}/files/{token}/{quote(self.uri + name, safe=_IN_PATHS)}"
+        return f"{base}/files/{token}/{quote(self.uri + name, safe=IN_PATHS)}"
 
     def plain_address(self, base: str) -> str:
         """Write the path of the file below a site, for those whom the site itself lets in."""
-        return f"{base}/files/{quote(self.uri, safe=_IN_PATHS)}"
+        return f"{base}/files/{quote(self.uri, safe=IN_PATHS)}"
 
 
 class FileService:
@@ -112,7 +113,7 @@ class FileService:
         found = await self._find(asked, caller_of(request.scope), f"not found: {asked.uri}")
         if isinstance(found, Response):
             return found
-        parameters = await parameters_of(request)
+        parameters = await submission_of(request)
         headers = {
             **found.headers(asked.name),
             "x-artifact-id": found.number,
@@ -129,7 +130,7 @@ class FileService:
             return PlainTextResponse(f"{error}\n", 400)
         own = {
             "Content-Type": product.content_type,
-            "Content-Disposition": f'inline; filename="{quote(product.name, safe=_IN_PATHS)}"',
+            "Content-Disposition": f'inline; filename="{quote(product.name, safe=IN_PATHS)}"',
         }
         return MadeBody(product.content, self._cutouts, own)
 

@@ -17,9 +17,10 @@ from starlette.routing import Route
 
 from cadcfs.demo.auth.caller import Caller, caller_of
 from cadcfs.demo.auth.tokens import Signer
+from cadcfs.demo.data.addresses import IN_PATHS
 from cadcfs.demo.data.files import SITES, Asked
 from cadcfs.demo.data.holdings import Holding, Holdings, is_legal
-from cadcfs.demo.data.parameters import Parameters, parameters_of
+from cadcfs.demo.tap.submission import Submission, submission_of
 
 SCHEMES = {
     "GEMINI": ("gemini", "cadc"),
@@ -89,7 +90,7 @@ class LegacyService:
         token = self._signer.grant(holding.uri, caller.name)
         base = str(request.base_url).rstrip("/")
         address = Asked(holding.uri, None, None).address(base + site, token)
-        query = renamed(await parameters_of(request))
+        query = renamed(await submission_of(request))
         return Response(status_code=303, headers={"Location": address + query})
 
     def _find(self, uris: Sequence[str], caller: Caller) -> tuple[Holding, bool] | None:
@@ -100,7 +101,7 @@ class LegacyService:
         return None
 
 
-def renamed(parameters: Parameters) -> str:
+def renamed(parameters: Submission) -> str:
     """The query for the file service: `fhead` is META there, `cutout` is SUB."""
     pairs = [
         f"{_RENAMED[name.upper()]}={quote(value, safe='')}"
@@ -111,7 +112,9 @@ def renamed(parameters: Parameters) -> str:
 
 
 def _to_login(request: Request) -> Response:
-    address = str(request.url).replace("/data/pub/", "/data/auth/", 1)
+    path = quote(request.path_params["path"], safe=IN_PATHS)
+    query = f"?{request.url.query}" if request.url.query else ""
+    address = f"{str(request.base_url).rstrip('/')}/data/auth/{path}{query}"
     return Response(status_code=303, headers={"Location": address})
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from urllib.parse import quote
 
+from cadcfs.demo.data.addresses import IN_PATHS
 from cadcfs.demo.data.extents import Extent, extent_of
 from cadcfs.demo.data.holdings import Holdings
 from cadcfs.demo.data.metadata import Artifact
@@ -22,7 +23,6 @@ SODA = (
     ("async", "ivo://ivoa.net/std/SODA#async-1.0"),
 )
 
-_IN_PATHS = "/:+,;=@!$&'()*~"
 _SEMANTICS = {"science": "#this", "calibration": "#this", "this": "#this", "catalog": "#derivation"}
 _TERMS = frozenset((
     "auxiliary", "bias", "coderived", "counterpart", "dark", "detached-header", "documentation",
@@ -148,5 +148,5 @@ def address_of(uri: str, base: str) -> str:
     scheme, _, rest = uri.partition(":")
     elsewhere = _ELSEWHERE.get(scheme)
     if elsewhere is not None:
-        return elsewhere + quote(rest, safe=_IN_PATHS)
-    return f"{base}/raven/files/{quote(uri, safe=_IN_PATHS)}"
+        return elsewhere + quote(rest, safe=IN_PATHS)
+    return f"{base}/raven/files/{quote(uri, safe=IN_PATHS)}"

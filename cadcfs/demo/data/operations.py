@@ -14,13 +14,13 @@ from cadcfs.demo.data.extensions import NotFitsError, read_headers
 from cadcfs.demo.data.holdings import Holding
 from cadcfs.demo.data.overlap import Cut, slices_of
 from cadcfs.demo.data.parameters import (
-    Parameters,
     conflicts_of,
     single_cut,
     wants_headers,
 )
 from cadcfs.demo.data.shapes import ParameterError, doubles
 from cadcfs.demo.data.slices import ExtensionSlice, parse_slice
+from cadcfs.demo.tap.submission import Submission
 
 _FITS_TYPES = ("application/fits", "image/fits")
 _UNKNOWN_TYPES = (None, "application/octet-stream", "NULL", "None")
@@ -36,7 +36,7 @@ class Product:
     content: Iterator[bytes]
 
 
-def operate(holding: Holding, parameters: Parameters, name: str | None) -> Product:
+def operate(holding: Holding, parameters: Submission, name: str | None) -> Product:
     """Begin to make what is asked for (blocking); `name` overrides that of the file.
 
     Raises
@@ -59,7 +59,7 @@ def operate(holding: Holding, parameters: Parameters, name: str | None) -> Produ
         raise ParameterError(str(error)) from error
 
 
-def _cutout(holding: Holding, parameters: Parameters, name: str) -> Product:
+def _cutout(holding: Holding, parameters: Submission, name: str) -> Product:
     wanted = tuple(parse_slice(text) for text in parameters.all("SUB"))
     cut = Cut() if wanted else single_cut(parameters)
     headers = read_headers(holding.path)

@@ -21,8 +21,8 @@ from cadcfs.demo.auth.caller import Caller, caller_of
 from cadcfs.demo.data.bodies import MadeBody
 from cadcfs.demo.data.holdings import Holding, Holdings
 from cadcfs.demo.data.metadata import PLANE, Metadata
-from cadcfs.demo.data.parameters import Parameters, parameters_of
 from cadcfs.demo.data.shapes import ParameterError
+from cadcfs.demo.tap.submission import Submission, submission_of
 
 _LEFT_OUT = ("preview", "thumbnail")
 _CHUNK = 512 * 1024
@@ -54,7 +54,7 @@ class PackageService:
 
     async def _answer(self, request: Request) -> Response:
         try:
-            parameters = await parameters_of(request)
+            parameters = await submission_of(request)
             numbers = parameters.all("ID")
             for number in numbers:
                 if PLANE.fullmatch(number) is None:
@@ -81,14 +81,14 @@ class PackageService:
                     yield Entry(name, holding)
 
 
-def package_name(parameters: Parameters) -> str:
+def package_name(parameters: Submission) -> str:
     """`COLLECTION-observation-product` of one plane, else `cadc-download-` and the RUNID."""
     numbers = parameters.all("ID")
     if len(numbers) == 1:
         start, _, rest = numbers[0].rpartition("?" if "?" in numbers[0] else ":")
         names = [start.rpartition("/")[2], *rest.split("/")] if "?" in numbers[0] else [rest]
         return "-".join(names).replace("/", "-").replace('"', "")
-    run = parameters.first("RUNID") or hashlib.sha256("".join(numbers).encode()).hexdigest()[:16]
+    run = parameters.get("RUNID") or hashlib.sha256("".join(numbers).encode()).hexdigest()[:16]
     return "cadc-download-" + "".join(c for c in run if c.isascii() and (c.isalnum() or c in "-_"))
 
 

@@ -23,8 +23,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cadcfs.demo.archive import Archive
-from cadcfs.demo.data.parameters import Parameters, parameters_of
 from cadcfs.demo.data.shapes import ParameterError
+from cadcfs.demo.tap.submission import Submission, submission_of
 
 NOT_FOUND = 425
 _HOSTS = {
@@ -91,9 +91,9 @@ class ResolverRequest:
     is_detailed: bool
 
     @classmethod
-    def from_parameters(cls, parameters: Parameters) -> ResolverRequest:
+    def from_parameters(cls, parameters: Submission) -> ResolverRequest:
         """Check the parameters; raise ParameterError."""
-        target = parameters.first("TARGET")
+        target = parameters.get("TARGET")
         if target is None:
             raise ParameterError("Error parsing target from request")
         services: list[str] = []
@@ -102,8 +102,8 @@ class ResolverRequest:
             if name != "ALL" and name not in _HOSTS:
                 raise ParameterError(f"Unknown service: {text}")
             services += _HOSTS if name == "ALL" else [name]
-        form = (parameters.first("FORMAT") or "ASCII").upper()
-        detail = (parameters.first("DETAIL") or "MIN").upper()
+        form = (parameters.get("FORMAT") or "ASCII").upper()
+        detail = (parameters.get("DETAIL") or "MIN").upper()
         if form not in _TYPES or detail not in ("MIN", "MAX"):
             raise ParameterError(f"unknown format or detail: {form} {detail}")
         return cls(target.strip(), tuple(dict.fromkeys(services)), form, detail == "MAX")
@@ -124,7 +124,7 @@ class ResolverService:
     async def _find(self, request: Request) -> Response:
         begun = time.monotonic()
         try:
-            asked = ResolverRequest.from_parameters(await parameters_of(request))
+            asked = ResolverRequest.from_parameters(await submission_of(request))
         except ParameterError:
             # The real one finds no writer for an answer that it could not read the form of.
             return Response(status_code=NOT_FOUND)

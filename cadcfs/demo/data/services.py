@@ -16,6 +16,8 @@ from cadcfs.demo.data.metadata import Metadata
 from cadcfs.demo.data.package import PackageService
 from cadcfs.demo.data.resolver import ResolverService
 from cadcfs.demo.data.soda import Cutter, SodaService
+from cadcfs.demo.data.soda_async import SodaJobs
+from cadcfs.demo.tap.uws import UwsEndpoint
 
 _LOOKUPS_AT_ONCE = 16
 _CUTOUTS_AT_ONCE = 4
@@ -28,12 +30,14 @@ def data_routes(archive: Archive, signer: Signer) -> list[Route]:
     lookups = trio.CapacityLimiter(_LOOKUPS_AT_ONCE)
     cutouts = trio.CapacityLimiter(_CUTOUTS_AT_ONCE)
     streams = trio.CapacityLimiter(_STREAMS_AT_ONCE)
+    cutter = Cutter(metadata, holdings)
     services = (
         FileService(holdings, signer, lookups),
         LocateService(holdings, signer, lookups),
         LegacyService(holdings, signer, lookups),
         LinkService(metadata, holdings, streams),
-        SodaService(Cutter(metadata, holdings), cutouts),
+        SodaService(cutter, cutouts),
+        UwsEndpoint(SodaJobs(cutter, cutouts), "caom2ops"),
         PackageService(metadata, holdings, streams),
         ResolverService(archive, lookups),
     )

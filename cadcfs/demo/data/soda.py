@@ -18,24 +18,23 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cadcfs.demo.auth.caller import Caller, caller_of
+from cadcfs.demo.data.addresses import IN_PATHS
 from cadcfs.demo.data.extensions import FitsHeaders, NotFitsError, read_headers
 from cadcfs.demo.data.holdings import Holdings, is_legal
 from cadcfs.demo.data.metadata import Artifact, Metadata
 from cadcfs.demo.data.overlap import Cut, slices_of
 from cadcfs.demo.data.parameters import (
-    Parameters,
     intervals_of,
-    parameters_of,
     shapes_of,
     states_named,
 )
 from cadcfs.demo.data.shapes import ParameterError, doubles
+from cadcfs.demo.tap.submission import Submission, submission_of
 
 CUTTABLE_SCHEMES = ("cadc", "mast", "gemini", "nrao", "vos")
 FITS_TYPES = ("application/fits", "image/fits")
 
 _ECHO = "/caom2ops/soda-echo/"
-_IN_PATHS = "/:+,;=@!$&'()*~"
 _MOST_PRODUCTS = 1000
 
 
@@ -52,7 +51,7 @@ class SodaRequest:
     cuts: tuple[Cut, ...]
 
     @classmethod
-    def from_parameters(cls, parameters: Parameters, *, sync: bool) -> SodaRequest:
+    def from_parameters(cls, parameters: Submission, *, sync: bool) -> SodaRequest:
         """Check the parameters; raise ParameterError."""
         shapes = shapes_of(parameters)
         bands, times = intervals_of(parameters, "BAND"), intervals_of(parameters, "TIME")
@@ -119,7 +118,7 @@ def _address(uri: str, headers: FitsHeaders, cut: Cut, base: str) -> str:
     if not slices:
         return echo_address(base, f"NoContent: {uri} vs{described(cut)}")
     query = "&".join(f"SUB={quote(str(part), safe='')}" for part in slices)
-    return f"{base}/raven/files/{quote(uri, safe=_IN_PATHS)}?{query}"
+    return f"{base}/raven/files/{quote(uri, safe=IN_PATHS)}?{query}"
 
 
 def described(cut: Cut) -> str:
@@ -158,7 +157,7 @@ class SodaService:
 
     async def _sync(self, request: Request) -> Response:
         try:
-            asked = SodaRequest.from_parameters(await parameters_of(request), sync=True)
+            asked = SodaRequest.from_parameters(await submission_of(request), sync=True)
         except ParameterError as error:
             return PlainTextResponse(f"{error}\n", 400)
         base, caller = str(request.base_url).rstrip("/"), caller_of(request.scope)

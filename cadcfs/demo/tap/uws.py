@@ -8,16 +8,20 @@ has an address of its own to which `results/result` redirects.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from cadcfs.demo.auth.caller import caller_of
+from cadcfs.demo.auth.caller import Caller, caller_of
 from cadcfs.demo.faults.pace import Pace, pace_of
 from cadcfs.demo.requestlog import note_query
 from cadcfs.demo.tap.job import Job
-from cadcfs.demo.tap.jobs import Jobs
 from cadcfs.demo.tap.submission import Pairs, Submission, submission_of
 from cadcfs.demo.tap.uws_control import (
     SETTERS,
@@ -37,24 +41,62 @@ from cadcfs.demo.tap.uws_documents import (
 )
 
 _XML = "text/xml"
-_PATH = "argus/async"
+
+
+class JobTable(Protocol):
+    """The jobs of one service, which finds, changes and runs them in its own way."""
+
+    def find(self, job_id: str) -> Job | None:
+        """Return a job; those whose time is over are gone."""
+
+    def listed(
+        self, owner: str, phases: frozenset[str], after: datetime | None, last: int | None
+    ) -> Iterator[Job]:
+        """Yield an owner's jobs, the newest first."""
+
+    def owned(self, job: Job, caller: Caller) -> bool:
+        """Whether a caller may see and change a job."""
+
+    async def create(self, job: Job) -> None:
+        """Take a new job in."""
+
+    async def save(self, job: Job) -> None:
+        """Keep what was changed."""
+
+    async def start(self, job: Job, pace: Pace) -> None:
+        """Begin to run a pending job."""
+
+    async def abort(self, job: Job) -> None:
+        """Stop a job."""
+
+    async def delete(self, job: Job) -> None:
+        """Stop a job and forget it."""
+
+    def file_of(self, job: Job) -> Path | None:
+        """Where a job's result or error document lies, if it has one."""
 
 
 class UwsEndpoint:
-    """Serves `/argus/async` and everything below it, and `/argus/results`."""
+    """Serves `/argus/async` and everything below it, and `/argus/results`.
 
-    def __init__(self, jobs: Jobs) -> None:
+    Another service may have its jobs served in the same way, below a path of its own.
+    """
+
+    def __init__(self, jobs: JobTable, service: str = "argus") -> None:
         """Serve these jobs."""
         self._jobs = jobs
+        self._service = service
+        self._path = f"{service}/async"
 
     def routes(self) -> list[Route]:
         """Return the endpoint's routes."""
+        start = f"/{self._path}"
         return [
-            Route("/argus/async", self._collection, methods=["GET", "POST", "DELETE"]),
-            Route("/argus/async/{job}", self._job, methods=["GET", "POST", "DELETE"]),
-            Route("/argus/async/{job}/{field}", self._field, methods=["GET", "POST", "DELETE"]),
-            Route("/argus/async/{job}/results/{name}", self._result, methods=["GET"]),
-            Route("/argus/results/{name}", self._file, methods=["GET"]),
+            Route(start, self._collection, methods=["GET", "POST", "DELETE"]),
+            Route(f"{start}/{{job}}", self._job, methods=["GET", "POST", "DELETE"]),
+            Route(f"{start}/{{job}}/{{field}}", self._field, methods=["GET", "POST", "DELETE"]),
+            Route(f"{start}/{{job}}/results/{{name}}", self._result, methods=["GET"]),
+            Route(f"/{self._service}/results/{{name}}", self._file, methods=["GET"]),
         ]
 
     async def _collection(self, request: Request) -> Response:
@@ -76,7 +118,7 @@ class UwsEndpoint:
         await self._jobs.create(job)
         if run:
             await self._jobs.start(job, _pace(job, request))
-        return _see(request, job)
+        return self._see(request, job)
 
     async def _job(self, request: Request) -> Response:
         job = self._found(request)
@@ -87,14 +129,14 @@ class UwsEndpoint:
             if (submission.get("ACTION") or "").upper() == "DELETE":
                 return await self._delete(job, request)
             await self._change(job, "parameters", submission, request)
-            return _see(request, job)
+            return self._see(request, job)
         await wait(job, _query(request).get("WAIT"))
         document = job_document(job, _results_of(job, request))
         return Response(document, media_type=_XML)
 
     async def _delete(self, job: Job, request: Request) -> Response:
         await self._jobs.delete(job)
-        return RedirectResponse(f"{_base(request)}/{_PATH}", 303)
+        return RedirectResponse(f"{_base(request)}/{self._path}", 303)
 
     async def _field(self, request: Request) -> Response:
         job, name = self._found(request), request.path_params["field"]
@@ -102,7 +144,7 @@ class UwsEndpoint:
             raise HTTPException(400, f"cannot delete {job.id}/{name}")
         if request.method == "POST":
             await self._change(job, name, await submission_of(request), request)
-            return _see(request, job)
+            return self._see(request, job)
         return self._show(job, name, request)
 
     async def _change(self, job: Job, name: str, submission: Submission, request: Request) -> None:
@@ -161,6 +203,9 @@ class UwsEndpoint:
         headers = {"Content-Disposition": f'inline; filename="{name}"'}
         return FileResponse(path, media_type=job.content_type, headers=headers)
 
+    def _see(self, request: Request, job: Job) -> Response:
+        return RedirectResponse(f"{_base(request)}/{self._path}/{job.id}", 303)
+
     def _found(self, request: Request) -> Job:
         job = self._jobs.find(request.path_params["job"])
         if job is None:
@@ -190,7 +235,3 @@ def _query(request: Request) -> Submission:
 
 def _base(request: Request) -> str:
     return str(request.base_url).rstrip("/")
-
-
-def _see(request: Request, job: Job) -> Response:
-    return RedirectResponse(f"{_base(request)}/{_PATH}/{job.id}", 303)

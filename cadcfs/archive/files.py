@@ -6,6 +6,7 @@ import logging
 
 from cadcfs.archive.downloads import Text, download
 from cadcfs.archive.services import Services
+from cadcfs.archive.sites import Locator, Paces
 from cadcfs.archive.storage import Head, StoredFile, address
 from cadcfs.errors import BadRequest, CadcfsError, Incomplete
 from cadcfs.network.carrier import Carrier, Reply
@@ -22,6 +23,8 @@ class Files:
     def __init__(self, services: Services, carrier: Carrier) -> None:
         self._services = services
         self._carrier = carrier
+        self._locator = Locator(services, carrier)
+        self._paces = Paces()
 
     async def source(
         self, uri: str, size: int, md5: str | None, entry: str | None = None
@@ -30,7 +33,10 @@ class Files:
 
         *entry* is its address, where the file service does not hold it.
         """
-        return StoredFile(entry or await self.url(uri), uri, size, md5, self._carrier)
+        locator = None if entry else self._locator
+        return StoredFile(
+            entry or await self.url(uri), uri, size, md5, self._carrier, locator, self._paces
+        )
 
     async def url(self, uri: str) -> str:
         """The public address of an artifact: never one that carries a credential."""

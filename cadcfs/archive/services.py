@@ -24,6 +24,7 @@ DATALINK = "ivo://ivoa.net/std/DataLink#links-1.1"
 DATALINK_1_0 = "ivo://ivoa.net/std/DataLink#links-1.0"
 SODA = "ivo://ivoa.net/std/SODA#sync-1.0"
 FILES = "http://www.opencadc.org/std/storage#files-1.0"
+LOCATE = "http://www.opencadc.org/std/storage#locate-1.0"
 
 
 class Memory(Protocol):
@@ -49,6 +50,13 @@ class Services:
         """Where an artifact URI is appended to get its bytes."""
         given = self._settings.files_url
         return (given or await self._find(self._settings.files_id, FILES)).rstrip("/")
+
+    async def locate_url(self) -> str:
+        """Where all addresses of a file are asked for, by a transfer document."""
+        given = self._settings.files_url.rstrip("/")
+        if given:
+            return given.removesuffix("/files") + "/locate"
+        return await self._find(self._settings.files_id, LOCATE)
 
     async def datalink_url(self) -> str:
         """Where the links of a plane are asked for (`ID=<publisherID>`)."""

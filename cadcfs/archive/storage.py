@@ -9,10 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin
 
+import trio
+
+from cadcfs.archive.sites import Locator, Paces, Progress, host_of
 from cadcfs.errors import CadcfsError, Forbidden, NotFound, RemoteChanged, TimedOut, Unavailable
 from cadcfs.network.carrier import ATTEMPTS, Carrier, Reply, Wanted, pause
 
@@ -41,13 +45,19 @@ def address(files_url: str, uri: str) -> str:
 class StoredFile:
     """Ranges of one version of one artifact; *entry* is the URL that leads to its bytes."""
 
-    def __init__(self, entry: str, uri: str, size: int, md5: str | None, carrier: Carrier) -> None:
+    def __init__(
+        self, entry: str, uri: str, size: int, md5: str | None, carrier: Carrier,
+        locator: Locator | None = None, paces: Paces | None = None,
+    ) -> None:  # fmt: skip
         self._entry = entry
         self._uri = uri
         self._size = size
         self._md5 = md5
         self._carrier = carrier
+        self._locator = locator
+        self._paces = paces or Paces()
         self._site: str | None = None
+        self._sites: tuple[str, ...] | None = None
 
     @staticmethod
     async def head(entry: str, uri: str, carrier: Carrier) -> Head:
@@ -60,43 +70,102 @@ class StoredFile:
         return Head(int(length), parse_digest(reply.headers.get("digest", "")), modified)
 
     async def fetch(self, start: int, stop: int, sink: Callable[[int, bytes], None]) -> None:
-        """Hand the bytes [start, stop) to *sink*; what broke off goes on where it was."""
-        got = start
+        """Hand the bytes [start, stop) to *sink*; what broke off goes on where it was.
 
-        def take(offset: int, data: bytes) -> None:
-            nonlocal got
-            sink(offset, data)
-            got = offset + len(data)
+        A range that comes much slower than its host usually sends is asked again at another site,
+        and whoever is ahead delivers.
+        """
+        progress, race = Progress(start, sink), _Race()
+        async with trio.open_nursery() as nursery:
+            race.over = nursery.cancel_scope
+            nursery.start_soon(self._first, progress, stop, race)
+            nursery.start_soon(self._second, progress, stop, race)
+        if progress.got < stop:
+            raise race.error or Unavailable(f"{self._uri}: broke off at byte {progress.got}")
 
-        failures = 0
+    async def _first(self, progress: Progress, stop: int, race: _Race) -> None:
+        """Ask where the locator sends us, again and again."""
+        try:
+            await self._patiently(progress, stop)
+        except CadcfsError as exc:
+            race.error = exc
+            if race.second_runs:
+                return
+        race.over.cancel()
+
+    async def _second(self, progress: Progress, stop: int, race: _Race) -> None:
+        """Once the first is slow, ask another site for what is lacking."""
+        url = await self._other_site(await self._until_slow(progress, stop))
+        if url is None:
+            return
+        race.second_runs = True
+        log.info("%s: slow after byte %d; asking %s, too", self._uri, progress.got, host_of(url))
+        try:
+            await self._once(url, progress, stop)
+        except CadcfsError as exc:
+            log.info("%s: not from another site, either: %s", self._uri, exc)
+            race.second_runs = False
+            if race.error is None:
+                return
+        race.over.cancel()
+
+    async def _until_slow(self, progress: Progress, stop: int) -> str:
+        """Return when bytes come much slower than usual; the host that is slow."""
         while True:
-            before = got
+            before, host = progress.got, host_of(self._site or self._entry)
+            seconds, expected = self._paces.patience(host, stop - before)
+            await trio.sleep(seconds)
+            if progress.got - before < expected:
+                return host
+
+    async def _other_site(self, slow: str) -> str | None:
+        if self._sites is None and self._locator is not None:
+            self._sites = await self._locator.sites(self._uri)
+        return next((url for url in self._sites or () if host_of(url) != slow), None)
+
+    async def _patiently(self, progress: Progress, stop: int) -> None:
+        failures = 0
+        while progress.got < stop:
+            before = progress.got
             try:
-                await self._once(Wanted(got, stop, self._size, take, self._check))
+                await self._once(self._site or self._entry, progress, stop)
             except TimedOut:
                 raise
             except (Unavailable, _SiteRefusedError) as exc:
                 self._site = None
-                failures = 1 if got > before else failures + 1
+                failures = 1 if progress.got > before else failures + 1
                 if failures == ATTEMPTS:
                     raise exc.reason if isinstance(exc, _SiteRefusedError) else exc from exc
                 log.info("%s; asking again", exc)
                 await pause(failures)
-                continue
+
+    async def _once(self, begin: str, progress: Progress, stop: int) -> None:
+        """One request for what is lacking, redirects followed; keeps the site that had it."""
+        start, asked, first = progress.got, trio.current_time(), 0.0
+        if start >= stop:
             return
 
-    async def _once(self, wanted: Wanted) -> None:
-        url = known = self._site or self._entry
+        def take(offset: int, data: bytes) -> None:
+            nonlocal first
+            first = first or time.monotonic()
+            progress.take(offset, data)
+
+        url, began = begin, time.monotonic()
         for _ in range(HOPS):
             try:
-                reply = await self._carrier.get(url, wanted)
+                reply = await self._carrier.get(
+                    url, Wanted(start, stop, self._size, take, self._check)
+                )
             except (Forbidden, NotFound) as exc:
                 # A site that we remember may have lost the file or our leave; ask where it is now.
-                if known != self._entry:
+                if begin != self._entry:
                     raise _SiteRefusedError(exc) from exc
                 raise
             if reply.location is None:
                 self._site = url
+                for host in {host_of(begin), host_of(url)}:
+                    seconds = trio.current_time() - asked
+                    self._paces.note(host, max(0.0, first - began), stop - start, seconds)
                 return
             url = urljoin(url, reply.location)
         raise Unavailable(f"{self._uri}: more than {HOPS} redirects")
@@ -105,6 +174,15 @@ class StoredFile:
         told = parse_digest(reply.headers.get("digest", ""))
         if told and self._md5 and told != self._md5:
             raise RemoteChanged(f"{self._uri} was replaced at the archive (MD5 {told})")
+
+
+class _Race:
+    """Two requests for the same bytes."""
+
+    def __init__(self) -> None:
+        self.error: CadcfsError | None = None
+        self.second_runs = False
+        self.over = trio.CancelScope()
 
 
 class _SiteRefusedError(CadcfsError):

@@ -136,6 +136,12 @@ class Carrier:
         """The head of *url*, redirects followed."""
         return await self._patiently(lambda _: self._head(url))
 
+    async def post(self, url: str, content: bytes, media_type: str) -> bytes:
+        """The answer to a small document."""
+        bodies: list[bytes] = []
+        await self._patiently(lambda _: self._post(url, content, media_type, bodies.append))
+        return bodies[0]
+
     async def get(self, url: str, wanted: Wanted) -> Reply:
         """Ask for a range of *url*.
 
@@ -174,6 +180,20 @@ class Carrier:
         reply = Reply(response.status, _lowered(response), url)
         if response.status >= 300:
             raise refusal(reply, "")
+        return reply
+
+    def _post(
+        self, url: str, content: bytes, media_type: str, take: Callable[[bytes], None]
+    ) -> Reply:
+        headers = {**self._pool.headers, "Content-Type": media_type}
+        try:
+            response = self._pool.request("POST", url, body=content, headers=headers, redirect=True)
+        except HTTPError as exc:
+            raise _unreached(url, exc) from exc
+        reply = Reply(response.status, _lowered(response), url)
+        if response.status != 200:
+            raise refusal(reply, response.data[:500].decode("utf-8", "replace"))
+        take(response.data)
         return reply
 
     def _get(

@@ -175,7 +175,9 @@ class Execution:
     def conclude(self) -> None:
         """Tell the job how its run ended."""
         job = self._job
-        job.results, job.error = tuple(self._results), self._error
+        job.error = self._error
+        # As at CADC, a job that failed has no results, timings neither.
+        job.results = () if self._error else tuple(self._results)
         job.file, job.content_type = self._file, self._content_type
         job.move("COMPLETED" if self._error is None else "ERROR")
 

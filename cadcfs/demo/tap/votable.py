@@ -45,7 +45,8 @@ class _Document:
         for field in header.fields:
             lines.append(_field(field, "" if field.id in seen else field.id))
             seen.add(field.id)
-        self._services = _link_service(header.base_url) if "caomPublisherID" in seen else ""
+        linked = [own_id for own_id in ("caomPublisherID", "ivoaPublisherID") if own_id in seen]
+        self._services = "".join(_link_service(header.base_url, own_id) for own_id in linked)
         return "".join(lines) + f"<DATA>\n<{self.tag}>\n"
 
     def _end(self, *, overflow: bool) -> str:
@@ -149,8 +150,8 @@ def _field(field: Field, own_id: str) -> str:
     return f"<FIELD {written}/>\n"
 
 
-def _link_service(base_url: str) -> str:
-    """Describe the DataLink service for the column with ID caomPublisherID (DataLink 1.1, 4)."""
+def _link_service(base_url: str, own_id: str) -> str:
+    """Describe the DataLink service for the column of publisher IDs (DataLink 1.1, section 4)."""
     address = escape(quote(f"{base_url}/caom2ops/datalink", safe=":/[]"))
     return (
         '<RESOURCE type="meta" utype="adhoc:service">\n'
@@ -160,7 +161,7 @@ def _link_service(base_url: str) -> str:
         '<PARAM name="resourceIdentifier" datatype="char" arraysize="*" '
         'value="ivo://cadc.nrc.ca/caom2ops"/>\n'
         '<GROUP name="inputParams">\n'
-        '<PARAM name="ID" datatype="char" arraysize="*" ref="caomPublisherID" value=""/>\n'
+        f'<PARAM name="ID" datatype="char" arraysize="*" ref="{own_id}" value=""/>\n'
         "</GROUP>\n</RESOURCE>\n"
     )
 

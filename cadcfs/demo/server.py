@@ -22,7 +22,7 @@ from cadcfs.demo.faults.rules import Fault
 from cadcfs.demo.faults.versions import served_copy
 from cadcfs.demo.registry import REGISTRY_PATH
 from cadcfs.demo.requestlog import RequestLog
-from cadcfs.demo.tap.service import TapService
+from cadcfs.demo.tap.service import QUERY_SECONDS, TapService
 
 if TYPE_CHECKING:
     from cadcfs.demo.archive import Archive
@@ -50,6 +50,7 @@ async def serve(
     tls_port: int = 0,
     log_path: Path | None = None,
     token_life: float = LIFE,
+    query_seconds: float = QUERY_SECONDS,
     faults: Iterable[Fault] = (),
     task_status: trio.TaskStatus[Served] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -64,7 +65,9 @@ async def serve(
             await control.add(fault)
         live = versions.archive
         keys = await trio.to_thread.run_sync(partial(Keys.of, archive, life=token_life))
-        tap = await trio.to_thread.run_sync(TapService.over, live.database, archive.root.parent)
+        tap = await trio.to_thread.run_sync(
+            TapService.over, live.database, archive.root.parent, query_seconds
+        )
         app = await trio.to_thread.run_sync(make_app, live, tap, log, keys, control)
         context = await trio.to_thread.run_sync(keys.certificates.server_context)
         async with trio.open_nursery() as nursery:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+from functools import partial
 
 import httpx
 import pytest
+import trio
 from astropy.io.votable import parse
 
-from cadcfs.demo.server import Served
+from cadcfs.demo.archive import Archive
+from cadcfs.demo.server import Served, serve
+from tests.conftest import ExpectLog
 
 OBSERVATIONS = "select observationID, collection, metaRelease from caom2.Observation"
 
@@ -28,6 +32,34 @@ async def test_post_redirects_to_a_job_and_get_runs_it(client: httpx.AsyncClient
     assert reply.headers["content-type"].startswith("text/csv")
     direct = await client.get("/argus/sync", params=form)
     assert direct.text == reply.text
+
+
+async def test_a_job_runs_once_and_tells_of_itself(client: httpx.AsyncClient) -> None:
+    form = {"LANG": "ADQL", "QUERY": OBSERVATIONS, "MAXREC": "2"}
+    run = (await client.post("/argus/sync", data=form, follow_redirects=False)).headers["location"]
+    job = run.removesuffix("/run")
+    assert "<uws:phase>PENDING</uws:phase>" in (await client.get(job)).text
+    assert (await client.get(run)).status_code == 200
+    told = (await client.get(job)).text
+    assert "<uws:phase>COMPLETED</uws:phase>" in told
+    assert 'id="rowcount" xlink:href="final:2"' in told
+    again = await client.get(run)
+    name = job.rpartition("/")[2]
+    assert again.status_code == 400
+    assert again.text == f"cannot execute job {name} when phase = COMPLETED"
+
+
+async def test_an_answer_that_fails_on_the_way_breaks_off(
+    archive: Archive, nursery: trio.Nursery, expect_log: ExpectLog
+) -> None:
+    """Never a shorter table that looks whole: neither XML nor CSV."""
+    expect_log("an answer broke off: the query was stopped: it ran out of its time")
+    server = await nursery.start(partial(serve, archive, query_seconds=0.5))
+    endless = "select a.planeID from caom2.Plane a, caom2.Plane b, caom2.Plane c"
+    form = {"LANG": "ADQL", "QUERY": endless, "FORMAT": "csv"}
+    async with httpx.AsyncClient(follow_redirects=True, timeout=60) as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.post(f"{server.base_url}/argus/sync", data=form)
 
 
 async def test_all_formats_tell_the_same(client: httpx.AsyncClient) -> None:

@@ -76,6 +76,11 @@ class Job:
         self.changed.set()
         self.changed = trio.Event()
 
+    def fail(self, message: str) -> None:
+        """End in ERROR."""
+        self.error = message
+        self.move("ERROR")
+
     def to_json(self) -> str:
         """Write everything but the uploaded files."""
         times = {name: _written(getattr(self, name)) for name in _TIMES}

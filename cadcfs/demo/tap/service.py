@@ -15,6 +15,9 @@ from cadcfs.demo.tap.sync import SyncEndpoint
 from cadcfs.demo.tap.tables import TablesEndpoint
 from cadcfs.demo.tap.uws import UwsEndpoint
 
+QUERY_SECONDS = 600.0
+"""How long a synchronous query may take, as at CADC."""
+
 _QUERIES_AT_ONCE = 8
 
 
@@ -27,9 +30,9 @@ class TapService:
         self._jobs = Jobs(engine, store)
 
     @classmethod
-    def over(cls, database: Path, data_dir: Path) -> TapService:
-        """Serve a database; jobs lie below *data_dir* (blocking)."""
-        return cls(Engine.over(database), JobStore.open(data_dir))
+    def over(cls, database: Path, data_dir: Path, seconds: float = QUERY_SECONDS) -> TapService:
+        """Serve a database, for *seconds* a synchronous query; jobs lie below *data_dir*."""
+        return cls(Engine.over(database, seconds=seconds), JobStore.open(data_dir))
 
     def routes(self) -> list[Route]:
         """Return the routes of all endpoints."""

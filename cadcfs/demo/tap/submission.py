@@ -31,6 +31,11 @@ class Submission:
     pairs: Pairs
     files: Mapping[str, bytes] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """How many bytes the files have together."""
+        return sum(map(len, self.files.values()))
+
     def get(self, name: str) -> str | None:
         """Return the first value of a parameter, by its name in upper case."""
         return next((value for key, value in self.pairs if key.upper() == name), None)

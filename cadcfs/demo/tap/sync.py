@@ -1,11 +1,12 @@
 """The synchronous TAP endpoint (TAP 1.1, section 2.5; DALI 1.1, section 2.2).
 
-As at CADC, POST creates a job and redirects to `/argus/sync/<id>/run`, where GET executes it; a
-GET with parameters executes at once.
+As at CADC, every request is a job: POST creates one and redirects to `/argus/sync/<id>/run`, where
+GET executes it, once; a GET with parameters executes at once; `/argus/sync/<id>` tells of the job.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 
@@ -14,20 +15,25 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Send
 
 from cadcfs.demo.adql.scope import AdqlError
-from cadcfs.demo.auth.caller import Caller, caller_of
+from cadcfs.demo.auth.caller import caller_of
 from cadcfs.demo.faults.pace import pace_of
 from cadcfs.demo.requestlog import note_query
 from cadcfs.demo.tap.engine import Control, Engine, QueryFailedError, Setting
 from cadcfs.demo.tap.formats import error_body
-from cadcfs.demo.tap.job import new_id
+from cadcfs.demo.tap.job import Job, new_id
 from cadcfs.demo.tap.question import Question, format_name
 from cadcfs.demo.tap.running import Result, in_thread
-from cadcfs.demo.tap.submission import Submission, submission_of
+from cadcfs.demo.tap.submission import UPLOAD_BYTES, Submission, submission_of
 from cadcfs.demo.tap.uploads import uploads_of
+from cadcfs.demo.tap.uws_documents import job_document
+
+_log = logging.getLogger(__name__)
 
 _JOBS_KEPT = 10_000
+_UPLOADS_KEPT = 8 * UPLOAD_BYTES
 
 
 class SyncEndpoint:
@@ -37,37 +43,55 @@ class SyncEndpoint:
         """Answer from an engine, with at most as many queries at once as the limiter allows."""
         self._engine = engine
         self._limiter = limiter
-        self._jobs: OrderedDict[str, tuple[Submission, Caller]] = OrderedDict()
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
 
     def routes(self) -> list[Route]:
         """Return the endpoint's routes."""
         return [
             Route("/argus/sync", self._sync, methods=["GET", "POST"]),
+            Route("/argus/sync/{job}", self._document, methods=["GET"]),
             Route("/argus/sync/{job}/run", self._run, methods=["GET"]),
         ]
 
     async def _sync(self, request: Request) -> Response:
         submission = await submission_of(request)
         note_query(request.scope, submission.get("QUERY"))
-        job = new_id()
+        caller, base = caller_of(request.scope), str(request.base_url).rstrip("/")
+        job = Job(new_id(), submission, caller, base, submission.get("RUNID"))
+        self._keep(job)
         if request.method == "GET":
-            return await self._answer(job, submission, request)
-        self._jobs[job] = submission, caller_of(request.scope)
-        if len(self._jobs) > _JOBS_KEPT:
-            self._jobs.popitem(last=False)
-        return RedirectResponse(f"{request.base_url}argus/sync/{job}/run", 303)
+            return await self._answer(job, request)
+        return RedirectResponse(f"{base}/argus/sync/{job.id}/run", 303)
 
     async def _run(self, request: Request) -> Response:
-        job = request.path_params["job"]
-        if job not in self._jobs:
-            raise HTTPException(404, f"not found: {job}")
-        submission, owner = self._jobs[job]
-        if not caller_of(request.scope).may_use(owner.name):
-            raise HTTPException(403, "permission denied")
-        note_query(request.scope, submission.get("QUERY"))
-        return await self._answer(job, submission, request)
+        job = self._found(request)
+        note_query(request.scope, job.submission.get("QUERY"))
+        if job.phase != "PENDING":
+            raise HTTPException(400, f"cannot execute job {job.id} when phase = {job.phase}")
+        return await self._answer(job, request)
 
-    async def _answer(self, job: str, submission: Submission, request: Request) -> Response:
+    async def _document(self, request: Request) -> Response:
+        job = self._found(request)
+        return Response(job_document(job, job.results), media_type="text/xml")
+
+    def _keep(self, job: Job) -> None:
+        """Remember a job, and forget the oldest while they are too many or too big."""
+        self._jobs[job.id] = job
+        held = sum(old.submission.size for old in self._jobs.values())
+        while len(self._jobs) > _JOBS_KEPT or (held > _UPLOADS_KEPT and len(self._jobs) > 1):
+            held -= self._jobs.popitem(last=False)[1].submission.size
+
+    def _found(self, request: Request) -> Job:
+        job = self._jobs.get(request.path_params["job"])
+        if job is None:
+            raise HTTPException(404, f"not found: {request.path_params['job']}")
+        if not caller_of(request.scope).may_use(job.caller.name):
+            raise HTTPException(403, "permission denied")
+        return job
+
+    async def _answer(self, job: Job, request: Request) -> Response:
+        job.move("EXECUTING")
+        submission = job.submission
         pace = pace_of(request.scope, submission.get("QUERY"))
         await trio.sleep(pace.seconds)
         control = Control(self._engine.seconds)
@@ -81,25 +105,42 @@ class SyncEndpoint:
         try:
             question, begun = await in_thread(self._limiter, control, begin)
         except (AdqlError, QueryFailedError) as trouble:
+            job.fail(str(trouble))
             status = 400 if isinstance(trouble, AdqlError) else 500
             body = error_body(format_name(submission), str(trouble))
-            name = f"error_{job}.{body.extension}"
+            name = f"error_{job.id}.{body.extension}"
             return Response(body.content, status, _headers(body.content_type, name))
-        name = f"result_{job}.{question.format.extension}"
-        return StreamingResponse(
-            self._stream(begun, control), headers=_headers(question.format.content_type, name)
-        )
+        finally:
+            job.submission = Submission(submission.pairs)
+        name = f"result_{job.id}.{question.format.extension}"
+        stream = self._stream(job, begun, control)
+        return StreamedResult(stream, headers=_headers(question.format.content_type, name))
 
-    async def _stream(self, result: Result, control: Control) -> AsyncIterator[bytes]:
+    async def _stream(self, job: Job, result: Result, control: Control) -> AsyncIterator[bytes]:
         try:
             yield result.first
             while True:
                 piece = await in_thread(self._limiter, control, result.next)
                 if piece is None:
+                    job.results = (("rowcount", f"final:{result.count}"),)
+                    job.move("COMPLETED")
                     return
                 yield piece
         finally:
             result.close()
+            if job.is_active:
+                job.fail("the answer broke off")
+
+
+class StreamedResult(StreamingResponse):
+    """An answer that breaks off when its query fails on the way, so that nobody takes it whole."""
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the answer; without its end, if there is none."""
+        try:
+            await super().stream_response(send)
+        except (AdqlError, QueryFailedError) as trouble:
+            _log.warning("an answer broke off: %s", trouble)
 
 
 def _headers(content_type: str, file_name: str) -> dict[str, str]:

@@ -106,6 +106,9 @@ REASONS: Reasons = {
     r"tables of /tables: \+ caom2.HarvestState": "came after the recording of 2018",
     r"query_results/cadc-obscore.*: \+ .*@xtype": "came after the recording of 2020",
     r"query_results/cadc-obscore.*: - .*core_id": "gone from ObsCore since the recording of 2020",
+    r"query_results/cadc-obscore.*: - .*RESPONSEFORMAT": (
+        "the service descriptor of 2026 asks for an ID alone"
+    ),
     r"tap/votable.xml: \+ .*(placeholder|@ID)": "came after the recording of 2018",
     r"uws/job.*: \+ .*(diag|rowcount|runId)": "CADC's jobs have them; the recording is another's",
     r"uws/job.*: - .*schemaLocation": "CADC's jobs have none; the recording is another's",

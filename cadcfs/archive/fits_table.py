@@ -2,8 +2,9 @@
 
 A binary table has fixed widths and says its number of rows first. So the parts are turned into
 columns of numbers and bytes once, which wait in a temporary file, while the longest text and the
-value that can stand for NULL become known. Text is UTF-8; NULL is NaN, a TNULL that no row has,
-or blanks; arrays of varying length lie in the heap (7.3.5).
+value that can stand for NULL become known. NULL is NaN, a TNULL that no row has, or blanks; arrays
+of varying length lie in the heap (7.3.5). The standard knows ASCII text alone (4.2.1); names that
+are more are UTF-8, as astropy and stilts read and write them.
 """
 
 from __future__ import annotations
@@ -241,6 +242,7 @@ def _heading(names: Sequence[str], columns: Sequence[_Column]) -> fits.Header:
                     text.encode("ascii", "replace").decode(),
                     after=f"TFORM{number}",
                 )
+    header.set("LONGSTRN", "OGIP 1.0", "long values go on in CONTINUE")
     return header
 
 

@@ -73,6 +73,10 @@ class Facet:
     """The column of EnumField with its values; such a facet narrows, and others nest in it."""
     endless: bool = False
     """True where any value may be asked, so that none can be listed."""
+    present: str = ""
+    """A predicate that an index helps with: there is a value. What has none is asked apart."""
+    unique: bool = False
+    """True where values hardly repeat, so that the archive need not sort them."""
 
 
 def quoted(value: str) -> str:
@@ -183,9 +187,9 @@ def _region(value: str | None) -> str:
 
 FACETS = {
     "by-target": Facet("o.target_name", _target),
-    "by-date": Facet("p.time_bounds_lower", _date),
-    "by-proposal": Facet("o.proposal_id", _proposal),
-    "by-observation": Facet("o.observationID", _equal("o.observationID")),
+    "by-date": Facet("p.time_bounds_lower", _date, present="p.time_bounds_lower > 0"),
+    "by-proposal": Facet("o.proposal_id", _proposal, present="lower(o.proposal_id) > ''"),
+    "by-observation": Facet("o.observationID", _equal("o.observationID"), unique=True),
     "by-instrument": Facet("o.instrument_name", _equal("o.instrument_name"), "instrument_name"),
     "by-filter": Facet(
         "p.energy_bandpassName", _equal("p.energy_bandpassName"), "energy_bandpassName"

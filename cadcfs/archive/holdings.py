@@ -9,7 +9,7 @@ from datetime import datetime
 import trio
 
 from cadcfs.archive import queries
-from cadcfs.archive.constraints import Question, is_literal
+from cadcfs.archive.constraints import FACETS, Question, is_literal
 from cadcfs.archive.pieces import Key, whole
 from cadcfs.archive.queries import ENUMERATED, LISTED_COLUMNS
 from cadcfs.archive.records import (
@@ -70,7 +70,10 @@ class Holdings:
         rows = await self._whole(
             lambda piece: queries.values(question, facet, piece), [Key(0, queries.column(facet))]
         )
-        return await trio.to_thread.run_sync(lambda: tuple(sorted({row[0] for row in rows})))
+        found = await trio.to_thread.run_sync(lambda: {row[0] for row in rows})
+        if await self._lacks(question, facet):
+            found.add("")
+        return tuple(sorted(found))
 
     async def enumeration(self, collection: str) -> tuple[tuple[str, ...], ...]:
         """Combinations of values, in the order of `queries.ENUMERATED`."""
@@ -82,8 +85,9 @@ class Holdings:
         rows = await self._whole(
             lambda piece: queries.days(question, piece), [Key(0, "p.time_bounds_lower", True)]
         )
-        found = {int(float(row[0])) if row[0] not in ("", "NaN") else 0 for row in rows}
-        return tuple(day or None for day in sorted(found))
+        found = {int(float(row[0])) for row in rows}
+        undated = await self._lacks(question, "by-date")
+        return (*([None] if undated else []), *sorted(found))
 
     async def counts(self, question: Question) -> tuple[Collection, ...]:
         """The collections that have planes behind *question*, by name."""
@@ -107,6 +111,13 @@ class Holdings:
         rows = await self._whole(lambda piece: queries.cuttable(question, piece), _PARTS)
         found = ((_artifact(row[:-1]), row[-1] == "image") for row in rows)
         return tuple(Cuttable(artifact, image) for artifact, image in found if artifact)
+
+    async def _lacks(self, question: Question, facet: str) -> bool:
+        """True where some answers have no value of a facet that is asked by its values."""
+        if not FACETS[facet].present:
+            return False
+        adql = queries.lacking(question, facet)
+        return bool((await self._tap.answer(adql, seconds=BACKGROUND_TIME)).rows)
 
     async def _whole(self, build: Callable[[str], str], keys: Sequence[Key]) -> Sequence[Cells]:
         async def ask(piece: str) -> Answer:

@@ -66,14 +66,22 @@ def enumeration(collection: str, piece: str = "") -> str:
 
 
 def values(question: Question, facet: str, piece: str = "") -> str:
-    """The distinct values of one facet among the answers to *question*."""
-    return f"SELECT DISTINCT {FACETS[facet].column} FROM {_tables(question, facet, piece)}"
+    """The values of one facet among the answers to *question*."""
+    asked = FACETS[facet]
+    distinct = "" if asked.unique else "DISTINCT "
+    return f"SELECT {distinct}{asked.column} FROM {_tables(question, facet, asked.present, piece)}"
 
 
 def days(question: Question, piece: str = "") -> str:
     """The distinct days (MJD) on which the answers to *question* begin."""
-    tables = _tables(question, "by-date", piece)
+    tables = _tables(question, "by-date", FACETS["by-date"].present, piece)
     return f"SELECT DISTINCT FLOOR(p.time_bounds_lower) AS mjd FROM {tables}"
+
+
+def lacking(question: Question, facet: str) -> str:
+    """One of the answers to *question* that have no value of *facet*, if there is any."""
+    nothing = FACETS[facet].predicate(None)
+    return f"SELECT TOP 1 o.observationID FROM {_tables(question, facet, nothing)}"
 
 
 def counts(question: Question, piece: str = "") -> str:
@@ -133,11 +141,11 @@ def cuttable(question: Question, piece: str = "") -> str:
     )
 
 
-def _tables(question: Question, facet: str, piece: str) -> str:
+def _tables(question: Question, facet: str, *more: str) -> str:
     columns = [FACETS[facet].column, *(FACETS[c.facet].column for c in question.constraints)]
     join = any(column.startswith("p.") for column in columns)
     tables = _PLANES if join else "caom2.Observation AS o"
-    return f"{tables} WHERE {_joined(_predicates(question), piece)}"
+    return f"{tables} WHERE {_joined(_predicates(question), *more)}"
 
 
 def _predicates(question: Question) -> str:

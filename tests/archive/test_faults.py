@@ -258,6 +258,23 @@ async def test_a_replaced_file_is_another_everywhere(
     )
 
 
+async def test_who_reads_while_a_file_is_replaced_reads_one_version(
+    control: Control, archive: Archive, uri: str
+) -> None:
+    size = archive.path_of(uri).stat().st_size
+    await control.add("bandwidth", path="^/minoc/", rate=4 * size)
+    path = f"/minoc/files/{uri}"
+    async with control.client.stream("GET", path) as reply:
+        pieces = reply.aiter_raw()
+        content = await anext(pieces)
+        for _ in range(3):
+            await control.add("replaced", uri=uri)
+        content += b"".join([piece async for piece in pieces])
+    digest = b64encode(hashlib.md5(content).digest()).decode()
+    assert reply.headers["digest"] == f"md5={digest}"
+    assert content == archive.path_of(uri).read_bytes()
+
+
 async def test_answers_of_tap_are_cut(control: Control) -> None:
     await control.add("row-cap", rows=3)
     query = {"LANG": "ADQL", "QUERY": "select collection from caom2.Observation"}
@@ -294,6 +311,21 @@ async def test_queries_without_an_index_are_late(control: Control, served: Serve
     diagnosis = re.search(r"query:execute:(\d+)", text.text)
     assert diagnosis
     assert int(diagnosis[1]) >= 300
+
+
+async def test_what_a_killed_server_left_is_removed(
+    archive: Archive, nursery: trio.Nursery
+) -> None:
+    served = await nursery.start(serve, archive)
+    place = archive.root.parent
+    in_use = set(place.glob("serving-*/"))
+    (place / "serving-abandoned").mkdir()
+    (place / "serving-abandoned" / "replaced").mkdir()
+    await nursery.start(serve, archive)
+    assert in_use < set(place.glob("serving-*/"))
+    assert not (place / "serving-abandoned").exists()
+    async with httpx.AsyncClient(base_url=served.base_url) as client:
+        assert (await client.get("/argus/tables")).status_code == 200
 
 
 async def test_chance_is_the_same_in_every_run(archive: Archive, nursery: trio.Nursery) -> None:

@@ -17,7 +17,7 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -32,25 +32,33 @@ _LOCK = "lock"
 @contextmanager
 def served_copy(archive: Archive) -> Iterator[Versions]:
     """Make what one server serves, and remove it at the end (blocking)."""
-    directory = archive.root.parent
-    _remove_abandoned(directory)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=directory) as name:
-        root = Path(name)
-        with (root / _LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            for entry in archive.root.iterdir():
-                (root / entry.name).symlink_to(entry)
-            yield Versions(archive, Archive(root))
+    with ExitStack() as stack:
+        root = _claimed_directory(archive.root.parent, stack)
+        for entry in archive.root.iterdir():
+            (root / entry.name).symlink_to(entry)
+        yield Versions(archive, Archive(root))
 
 
-def _remove_abandoned(directory: Path) -> None:
-    for left in directory.glob(f"{_PREFIX}*"):
-        try:
-            with (left / _LOCK).open("r") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(left, ignore_errors=True)
-        except OSError:
-            continue  # In use, or just being made.
+def _claimed_directory(parent: Path, stack: ExitStack) -> Path:
+    """Make a directory that is locked for as long as it is in use; remove what others left."""
+    with (parent / f"{_PREFIX}{_LOCK}").open("w") as making:
+        fcntl.flock(making, fcntl.LOCK_EX)
+        for left in parent.glob(f"{_PREFIX}*/"):
+            _remove_if_abandoned(left)
+        made = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent)
+        root = Path(stack.enter_context(made))
+        lock = stack.enter_context((root / _LOCK).open("w"))
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return root
+
+
+def _remove_if_abandoned(directory: Path) -> None:
+    try:
+        with (directory / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(directory, ignore_errors=True)
+    except OSError:
+        return  # In use.
 
 
 class Versions:
@@ -61,6 +69,7 @@ class Versions:
         self.archive = archive
         self._build = build
         self._numbers = count(2)
+        self._superseded: dict[Path, Path] = {}
         self._lock = threading.Lock()
 
     def replace(self, uri: str) -> None:
@@ -129,18 +138,23 @@ class Versions:
                 (now, uri),
             )
 
-        _changed(self.archive.inventory, stored)
-        _changed(self.archive.database, described)
+        self._change(self.archive.inventory, stored)
+        self._change(self.archive.database, described)
 
-
-def _changed(link: Path, change: Callable[[sqlite3.Connection], None]) -> None:
-    """Change a copy of a database and put it in the place of the one that is there."""
-    handle, name = tempfile.mkstemp(suffix=".sqlite", dir=link.parent)
-    os.close(handle)
-    shutil.copyfile(link, name)
-    with closing(sqlite3.connect(name)) as database, database:
-        change(database)
-    _link(link, Path(name))
+    def _change(self, link: Path, change: Callable[[sqlite3.Connection], None]) -> None:
+        """Change a copy of a database and put it in the place of the one that is there."""
+        handle, name = tempfile.mkstemp(suffix=".sqlite", dir=link.parent)
+        os.close(handle)
+        shutil.copyfile(link, name)
+        with closing(sqlite3.connect(name)) as database, database:
+            change(database)
+        superseded = link.resolve()
+        _link(link, Path(name))
+        # The last one stays a while: somebody may have read its name and be about to open it.
+        if before := self._superseded.pop(link, None):
+            before.unlink()
+        if superseded.parent == self.archive.root.resolve():
+            self._superseded[link] = superseded
 
 
 def _link(link: Path, target: Path) -> None:

@@ -4,6 +4,7 @@ CadcfsError
  ├─ NotFound          the archive, complete listing in hand, has no such thing
  │   └─ NoContent     ... and will not have it: the file is there, but not what was asked of it
  ├─ Forbidden         not public, or not for this identity
+ │   └─ Unauthorized  the archive does not take the credentials (any more)
  ├─ BadRequest        the archive refused the question itself
  ├─ Exists            the name is taken
  ├─ NotEmpty          a directory with something in it
@@ -36,6 +37,10 @@ class NoContent(NotFound):
 
 class Forbidden(CadcfsError):
     """The archive refuses: proprietary data, or an identity that may not see it."""
+
+
+class Unauthorized(Forbidden):
+    """The archive does not take the credentials, or not any more (401)."""
 
 
 class BadRequest(CadcfsError):

@@ -8,13 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
-from urllib.parse import urljoin
 
 import trio
 
-from cadcfs.archive.storage import HOPS
 from cadcfs.errors import TimedOut, Unavailable
 from cadcfs.network.carrier import ATTEMPTS, Body, Carrier, Reply, pause
+from cadcfs.network.redirects import HOPS, next_place
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ async def _once(carrier: Carrier, url: str, body: Body) -> None:
         reply = await carrier.get_body(place, body)
         if reply.location is None:
             return
-        place = urljoin(place, reply.location)
+        place = next_place(place, reply.location)
     raise Unavailable(f"{url}: more than {HOPS} redirects")
 
 

@@ -12,20 +12,19 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 import trio
 
 from cadcfs.archive.sites import Locator, Paces, Progress, host_of
 from cadcfs.errors import CadcfsError, Forbidden, NotFound, RemoteChanged, TimedOut, Unavailable
 from cadcfs.network.carrier import ATTEMPTS, Carrier, Reply, Wanted, pause
+from cadcfs.network.redirects import HOPS, next_place
 
 log = logging.getLogger(__name__)
 
 SAFE = "/:+=,()@!~*'"
 """Characters of artifact URIs that stand for themselves in a path (RFC 3986, 3.3)."""
-HOPS = 5
-"""Redirects from the locator to the bytes."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ class StoredFile:
                     seconds = trio.current_time() - asked
                     self._paces.note(host, max(0.0, first - began), stop - start, seconds)
                 return
-            url = urljoin(url, reply.location)
+            url = next_place(url, reply.location)
         raise Unavailable(f"{self._uri}: more than {HOPS} redirects")
 
     def _check(self, reply: Reply) -> None:

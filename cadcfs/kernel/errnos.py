@@ -27,6 +27,7 @@ ERRNOS: Mapping[type[errors.CadcfsError], int] = {
     errors.NotFound: errno.ENOENT,
     errors.NoContent: errno.ENOENT,
     errors.Forbidden: errno.EACCES,
+    errors.Unauthorized: errno.EACCES,
     errors.BadRequest: errno.EINVAL,
     errors.Exists: errno.EEXIST,
     errors.NotEmpty: errno.ENOTEMPTY,

@@ -15,19 +15,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import trio
-import urllib3
+from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
-from cadcfs import __version__
 from cadcfs.errors import (
     BadRequest,
     CadcfsError,
     Forbidden,
     NotFound,
     RemoteChanged,
-    TimedOut,
+    Unauthorized,
     Unavailable,
 )
+from cadcfs.network.pools import Pools, unreached
+from cadcfs.network.redirects import HOPS, Domains, Wallet, next_place
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ CONNECTIONS = 16
 LEFTOVER = 64 * 1024
 """Bytes of a body that are read to keep a connection; for more it is closed."""
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+SEE_OTHER = 303
 MOVED = frozenset({301, 302, 303, 307, 308})
 
 
@@ -94,9 +96,9 @@ class _Errand:
 
     def __init__(self) -> None:
         self._gone = threading.Event()
-        self._response: urllib3.BaseHTTPResponse | None = None
+        self._response: BaseHTTPResponse | None = None
 
-    def answered(self, response: urllib3.BaseHTTPResponse) -> None:
+    def answered(self, response: BaseHTTPResponse) -> None:
         self._response = response
         self.check()
 
@@ -116,20 +118,17 @@ class _Errand:
                 socket.socket.shutdown(plug, socket.SHUT_RDWR)
 
 
-Receive = Callable[[urllib3.BaseHTTPResponse, Reply], None]
+Receive = Callable[[BaseHTTPResponse, Reply], None]
 
 
 class Carrier:
     """Connections that are reused, and threads of its own; a limit keeps both bounded."""
 
-    def __init__(self, *, connections: int = CONNECTIONS, stall: float = 60.0) -> None:
-        self._pool = urllib3.PoolManager(
-            maxsize=connections,
-            block=True,
-            headers={"User-Agent": f"cadcfs/{__version__}", "Accept-Encoding": "identity"},
-            retries=False,
-            timeout=urllib3.Timeout(connect=10.0, read=stall),
-        )
+    def __init__(
+        self, wallet: Wallet | None = None, *, connections: int = CONNECTIONS, stall: float = 60.0
+    ) -> None:
+        self.wallet = wallet or Wallet(Domains(()))
+        self._pools = Pools(self.wallet, connections, stall)
         self._threads = trio.CapacityLimiter(connections)
 
     async def head(self, url: str) -> Reply:
@@ -163,6 +162,9 @@ class Carrier:
         )
 
     async def _patiently(self, work: Callable[[_Errand], Reply]) -> Reply:
+        return await self.wallet.authorized(lambda: self._sent(work))
+
+    async def _sent(self, work: Callable[[_Errand], Reply]) -> Reply:
         errand = _Errand()
         try:
             return await trio.to_thread.run_sync(
@@ -173,53 +175,54 @@ class Carrier:
             raise
 
     def _head(self, url: str) -> Reply:
-        try:
-            response = self._pool.request("HEAD", url, redirect=True, retries=5)
-        except HTTPError as exc:
-            raise _unreached(url, exc) from exc
-        reply = Reply(response.status, _lowered(response), url)
-        if response.status >= 300:
-            raise refusal(reply, "")
-        return reply
+        return self._followed("HEAD", url, None, {})[0]
 
     def _post(
         self, url: str, content: bytes, media_type: str, take: Callable[[bytes], None]
     ) -> Reply:
-        headers = {**self._pool.headers, "Content-Type": media_type}
-        try:
-            response = self._pool.request("POST", url, body=content, headers=headers, redirect=True)
-        except HTTPError as exc:
-            raise _unreached(url, exc) from exc
-        reply = Reply(response.status, _lowered(response), url)
-        if response.status != 200:
-            raise refusal(reply, response.data[:500].decode("utf-8", "replace"))
-        take(response.data)
+        reply, data = self._followed("POST", url, content, {"Content-Type": media_type})
+        take(data)
         return reply
+
+    def _followed(
+        self, method: str, url: str, content: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[Reply, bytes]:
+        """A good answer and its whole body, redirects followed."""
+        place = url
+        for _ in range(HOPS):
+            response = self._pools.request(method, place, headers, content, whole=True)
+            reply = Reply(response.status, _lowered(response), place)
+            if reply.location is None:
+                if response.status >= 300:
+                    raise self._refusal(reply, response.data[:500].decode("utf-8", "replace"))
+                return reply, response.data
+            place = next_place(place, reply.location)
+            if response.status == SEE_OTHER:
+                method, content, headers = "HEAD" if method == "HEAD" else "GET", None, {}
+        raise Unavailable(f"{url}: more than {HOPS} redirects")
+
+    def _refusal(self, reply: Reply, words: str) -> CadcfsError:
+        error = refusal(reply, words)
+        if reply.status == 401 and self.wallet.is_shown(reply.url):
+            return Unauthorized(str(error))
+        return error
 
     def _get(
         self, url: str, headers: Mapping[str, str], errand: _Errand, receive: Receive
     ) -> Reply:
-        try:
-            response = self._pool.request(
-                "GET",
-                url,
-                headers={**self._pool.headers, **headers},
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-            )
-        except HTTPError as exc:
-            raise _unreached(url, exc) from exc
+        response = self._pools.request("GET", url, headers)
         whole = False
         try:
             errand.answered(response)
             reply = Reply(response.status, _lowered(response), url)
+            if reply.status not in (200, 206) and reply.location is None:
+                raise self._refusal(reply, response.read(500).decode("utf-8", "replace"))
             if reply.location is None:
                 receive(response, reply)
             left = response.length_remaining
             whole = left is not None and left <= LEFTOVER
         except HTTPError as exc:
-            raise _unreached(url, exc) from exc
+            raise unreached(url, exc) from exc
         finally:
             # A body that was not read to its end would be taken for the next answer.
             if whole:
@@ -231,11 +234,7 @@ class Carrier:
         return reply
 
 
-def _receive(
-    response: urllib3.BaseHTTPResponse, reply: Reply, wanted: Wanted, errand: _Errand
-) -> None:
-    if reply.status not in (200, 206):
-        raise refusal(reply, response.read(500).decode("utf-8", "replace"))
+def _receive(response: BaseHTTPResponse, reply: Reply, wanted: Wanted, errand: _Errand) -> None:
     wanted.check(reply)
     offset, chunk = _first_byte(reply, wanted), FIRST_CHUNK
     while offset < wanted.stop:
@@ -250,11 +249,7 @@ def _receive(
         offset = end
 
 
-def _receive_body(
-    response: urllib3.BaseHTTPResponse, reply: Reply, body: Body, errand: _Errand
-) -> None:
-    if reply.status not in (200, 206):
-        raise refusal(reply, response.read(500).decode("utf-8", "replace"))
+def _receive_body(response: BaseHTTPResponse, reply: Reply, body: Body, errand: _Errand) -> None:
     body.check(reply)
     # A body that breaks off is an HTTPError: shorter than its length, or without its last chunk.
     while data := response.read(CHUNK):
@@ -278,13 +273,8 @@ def _first_byte(reply: Reply, wanted: Wanted) -> int:
     return wanted.start
 
 
-def _lowered(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
+def _lowered(response: BaseHTTPResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in response.headers.items()}
-
-
-def _unreached(url: str, exc: HTTPError) -> CadcfsError:
-    kind = TimedOut if isinstance(exc, urllib3.exceptions.TimeoutError) else Unavailable
-    return kind(f"{url}: {exc}")
 
 
 def refusal(reply: Reply, words: str) -> CadcfsError:

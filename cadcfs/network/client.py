@@ -1,5 +1,7 @@
 """Small things over HTTP: queries, registry, capabilities. File bytes have their own carrier.
 
+What a request carries of the caller's credentials is decided at each hop (`redirects.py`).
+
 httpx on trio, with a time budget for each call: retries fit inside it, and what is left of it
 reaches down to the socket.
 """
@@ -8,8 +10,9 @@ from __future__ import annotations
 
 import logging
 import random
+import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -25,8 +28,10 @@ from cadcfs.errors import (
     NotFound,
     Offline,
     TimedOut,
+    Unauthorized,
     Unavailable,
 )
+from cadcfs.network.redirects import HOPS, Domains, Wallet, next_place
 
 log = logging.getLogger(__name__)
 
@@ -44,30 +49,54 @@ Form = Mapping[str, str | Sequence[str]]
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole body with its media type (without parameters) and the URL that gave it."""
+    """A whole body with its media type (without parameters) and the URL that gave it.
+
+    *user* is whom the archive took the caller for; "" for nobody.
+    """
 
     body: bytes
     media_type: str
     url: str
+    user: str = ""
+
+
+@dataclass(frozen=True)
+class _Question:
+    method: str
+    url: str
+    form: Form | None = None
+    parts: Mapping[str, bytes] | None = None
+    follow: bool = True
 
 
 class Client:
     """One pool of connections for all small requests; use as an async context manager."""
 
-    def __init__(self, *, connections: int = 16) -> None:
-        self._http = httpx.AsyncClient(
-            headers={"User-Agent": f"cadcfs/{__version__}"},
-            follow_redirects=True,
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            timeout=None,  # noqa: S113  (each call brings its budget)
-            trust_env=True,
+    def __init__(self, wallet: Wallet | None = None, *, connections: int = 16) -> None:
+        self.wallet = wallet or Wallet(Domains(()))
+        self._limits = httpx.Limits(
+            max_connections=connections, max_keepalive_connections=connections
         )
+        self._opened = AsyncExitStack()
+        self._http = self._pool(verify=True)
+        self._certified: tuple[ssl.SSLContext, httpx.AsyncClient] | None = None
 
     async def __aenter__(self) -> Self:
+        await self._opened.__aenter__()
+        self._opened.push_async_callback(self._http.aclose)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._http.aclose()
+        await self._opened.aclose()
+
+    def _pool(self, *, verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            headers={"User-Agent": f"cadcfs/{__version__}"},
+            limits=self._limits,
+            timeout=None,  # noqa: S113  (each call brings its budget)
+            trust_env=True,
+            verify=verify,
+        )
 
     async def get(self, url: str, *, seconds: float) -> Answer:
         """The body behind *url*, within *seconds*.
@@ -76,21 +105,24 @@ class Client:
         ------
         NotFound, Forbidden, BadRequest, Unavailable, TimedOut, Incomplete
         """
-        return await self._ask("GET", url, None, seconds)
+        return await self._ask(_Question("GET", url), seconds)
 
-    async def post(self, url: str, form: Form, *, seconds: float) -> Answer:
-        """The answer to *form*; redirects are followed with GET (UWS 1.1, 2.2.3)."""
-        return await self._ask("POST", url, form, seconds)
+    async def post(self, url: str, form: Form, *, seconds: float, follow: bool = True) -> Answer:
+        """The answer to *form*; redirects are followed with GET (UWS 1.1, 2.2.3).
+
+        Without *follow* a redirect is an error: for what nobody but *url* itself may see.
+        """
+        return await self._ask(_Question("POST", url, form, follow=follow), seconds)
 
     async def post_parts(
         self, url: str, form: Form, parts: Mapping[str, bytes], *, seconds: float
     ) -> Answer:
         """The answer to *form* with files, as multipart/form-data (TAP 1.1, 2.5)."""
-        return await self._ask("POST", url, form, seconds, parts)
+        return await self._ask(_Question("POST", url, form, parts), seconds)
 
     async def delete(self, url: str, *, seconds: float) -> None:
         """Delete what is behind *url*; where the service then leads to is not looked at."""
-        await self._ask("DELETE", url, None, seconds)
+        await self._ask(_Question("DELETE", url, follow=False), seconds)
 
     @asynccontextmanager
     async def stream(
@@ -104,38 +136,36 @@ class Client:
         """
         timeout = httpx.Timeout(seconds, connect=min(seconds, CONNECT_TIME))
         method = "GET" if form is None else "POST"
+        request = self._http.build_request(method, url, data=form, timeout=timeout)
         with _as_ours(url):
-            async with self._http.stream(method, url, data=form, timeout=timeout) as response:
-                if not response.is_success:
-                    await response.aread()
-                    raise _refusal(response)
+            response = await self.wallet.authorized(lambda: self._begun(request))
+            try:
                 yield response.aiter_bytes(PIECE)
+            finally:
+                await response.aclose()
 
-    async def _ask(
-        self,
-        method: str,
-        url: str,
-        form: Form | None,
-        seconds: float,
-        parts: Mapping[str, bytes] | None = None,
-    ) -> Answer:
+    async def _begun(self, request: httpx.Request) -> httpx.Response:
+        """The head of a good answer; the caller closes it."""
+        response = await self._followed(request)
+        if response.is_success:
+            return response
+        try:
+            await response.aread()
+            raise self._refusal(response)
+        finally:
+            await response.aclose()
+
+    async def _ask(self, question: _Question, seconds: float) -> Answer:
         try:
             with trio.fail_after(seconds):
-                return await self._attempts(method, url, form, seconds, parts)
+                return await self.wallet.authorized(lambda: self._attempts(question, seconds))
         except trio.TooSlowError as exc:
-            raise TimedOut(f"{url}: no whole answer within {seconds:g} s") from exc
+            raise TimedOut(f"{question.url}: no whole answer within {seconds:g} s") from exc
 
-    async def _attempts(
-        self,
-        method: str,
-        url: str,
-        form: Form | None,
-        seconds: float,
-        parts: Mapping[str, bytes] | None,
-    ) -> Answer:
+    async def _attempts(self, question: _Question, seconds: float) -> Answer:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return await self._once(method, url, form, seconds, parts)
+                return await self._once(question, seconds)
             except (Unavailable, Incomplete) as exc:
                 if attempt == ATTEMPTS:
                     raise
@@ -144,29 +174,68 @@ class Client:
                 await trio.sleep(pause)
         raise AssertionError("unreachable")
 
-    async def _once(
-        self,
-        method: str,
-        url: str,
-        form: Form | None,
-        seconds: float,
-        parts: Mapping[str, bytes] | None,
-    ) -> Answer:
+    async def _once(self, question: _Question, seconds: float) -> Answer:
         timeout = httpx.Timeout(seconds, connect=min(seconds, CONNECT_TIME))
-        files = None if parts is None else {n: (n, body) for n, body in parts.items()}
-        with _as_ours(url):
-            response = await self._http.request(
-                method,
-                url,
-                data=form,
-                files=files,
+        parts = question.parts
+        with _as_ours(question.url):
+            request = self._http.build_request(
+                question.method,
+                question.url,
+                data=question.form,
+                files=None if parts is None else {n: (n, body) for n, body in parts.items()},
                 timeout=timeout,
-                follow_redirects=method != "DELETE",
             )
-        if response.is_success or (method == "DELETE" and response.is_redirect):
+            response = await self._followed(request, follow=question.follow)
+            try:
+                await response.aread()
+            finally:
+                await response.aclose()
+        if response.is_success or (question.method == "DELETE" and response.is_redirect):
             media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-            return Answer(response.content, media_type, str(response.url))
-        raise _refusal(response)
+            user = response.headers.get("x-vo-authenticated", "")
+            return Answer(response.content, media_type, str(response.url), user)
+        raise self._refusal(response)
+
+    async def _followed(self, request: httpx.Request, *, follow: bool = True) -> httpx.Response:
+        """The head of the answer, redirects followed; the caller closes it."""
+        place = str(request.url)
+        for _ in range(HOPS):
+            response = await self._sent(request)
+            if not follow or response.next_request is None:
+                return response
+            await response.aread()
+            await response.aclose()
+            request = response.next_request
+            place = next_place(place, str(request.url))
+        raise Unavailable(f"{place}: more than {HOPS} redirects")
+
+    async def _sent(self, request: httpx.Request) -> httpx.Response:
+        """The answer to one request, which carries what its own address may see."""
+        url = str(request.url)
+        request.headers.pop("Authorization", None)
+        request.headers.update(self.wallet.headers(url))
+        return await (await self._pool_for(url)).send(request, stream=True)
+
+    async def _pool_for(self, url: str) -> httpx.AsyncClient:
+        if self.wallet.credentials.certificate is None:
+            return self._http
+        try:
+            context = await trio.to_thread.run_sync(self.wallet.context, url)
+        except OSError as exc:
+            raise Unauthorized(f"the certificate cannot be used any more: {exc}") from exc
+        if context is None:
+            return self._http
+        if self._certified is None or self._certified[0] is not context:
+            self._certified = context, self._pool(verify=context)
+            self._opened.push_async_callback(self._certified[1].aclose)
+        return self._certified[1]
+
+    def _refusal(self, response: httpx.Response) -> CadcfsError:
+        url = str(response.url)
+        words = f"{url}: HTTP {response.status_code}: {_excerpt(response.text)}"
+        if response.status_code == 401 and self.wallet.is_shown(url):
+            return Unauthorized(words)
+        return refusal_of(response.status_code, words)
 
 
 @contextmanager
@@ -186,13 +255,13 @@ def _as_ours(url: str) -> Iterator[None]:
         raise BadRequest(f"{url}: {exc}") from exc
 
 
-def _refusal(response: httpx.Response) -> CadcfsError:
-    words = f"{response.url}: HTTP {response.status_code}: {_excerpt(response.text)}"
-    if response.status_code in BUSY:
+def refusal_of(status: int, words: str) -> CadcfsError:
+    """The error that a status stands for."""
+    if status in BUSY:
         return Unavailable(words)
-    if response.status_code in (404, 410):
+    if status in (404, 410):
         return NotFound(words)
-    if response.status_code in (401, 403):
+    if status in (401, 403):
         return Forbidden(words)
     return BadRequest(words)
 

@@ -1,0 +1,87 @@
+"""Connections of the carrier: one request at a time, with what its own address may see."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+
+import urllib3
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
+
+from cadcfs import __version__
+from cadcfs.errors import CadcfsError, TimedOut, Unauthorized, Unavailable
+from cadcfs.network.redirects import Wallet
+
+CONNECT_TIME = 10.0
+"""Seconds for a connection."""
+
+
+class Pools:
+    """Kept connections; those with a certificate apart. For worker threads."""
+
+    def __init__(self, wallet: Wallet, connections: int, stall: float) -> None:
+        self._wallet = wallet
+        self._connections = connections
+        self._stall = stall
+        self._plain = self._new(None)
+        self._certified: tuple[ssl.SSLContext, urllib3.PoolManager] | None = None
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None = None,
+        *,
+        whole: bool = False,
+    ) -> BaseHTTPResponse:
+        """The answer to one request, a redirect as well; its body is read if *whole*.
+
+        Raises
+        ------
+        Unauthorized
+            The certificate cannot be used any more.
+        Unavailable, TimedOut
+        """
+        pool = self._pool_for(url)
+        try:
+            return pool.request(
+                method,
+                url,
+                body=content,
+                headers={**pool.headers, **headers, **self._wallet.headers(url)},
+                redirect=False,
+                preload_content=whole,
+                decode_content=False,
+            )
+        except HTTPError as exc:
+            raise unreached(url, exc) from exc
+
+    def _pool_for(self, url: str) -> urllib3.PoolManager:
+        try:
+            context = self._wallet.context(url)
+        except OSError as exc:
+            raise Unauthorized(f"the certificate cannot be used any more: {exc}") from exc
+        if context is None:
+            return self._plain
+        certified = self._certified
+        if certified is None or certified[0] is not context:
+            certified = self._certified = context, self._new(context)
+        return certified[1]
+
+    def _new(self, context: ssl.SSLContext | None) -> urllib3.PoolManager:
+        return urllib3.PoolManager(
+            maxsize=self._connections,
+            block=True,
+            headers={"User-Agent": f"cadcfs/{__version__}", "Accept-Encoding": "identity"},
+            retries=False,
+            timeout=urllib3.Timeout(connect=CONNECT_TIME, read=self._stall),
+            ssl_context=context,
+        )
+
+
+def unreached(url: str, exc: HTTPError) -> CadcfsError:
+    """The error that urllib3's stands for."""
+    kind = TimedOut if isinstance(exc, urllib3.exceptions.TimeoutError) else Unavailable
+    return kind(f"{url}: {exc}")

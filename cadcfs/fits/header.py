@@ -93,6 +93,13 @@ class Header:
         item = abs(self.integer("BITPIX")) // 8
         return item * self.integer("GCOUNT", 1) * (self.integer("PCOUNT", 0) + elements)
 
+    def without_tail(self) -> list[bytes]:
+        """The cards without blank ones at the end, which are room to grow."""
+        end = len(self.cards)
+        while end and not self.cards[end - 1].strip():
+            end -= 1
+        return self.cards[:end]
+
     def packed(self) -> bytes:
         """Whole blocks, with END."""
         raw = b"".join(self.cards) + b"END".ljust(CARD)

@@ -32,7 +32,7 @@ def original_header(packed: Header) -> Header:
     required = packed.text("ZTENSION") is None and packed.text("ZSIMPLE") is None
     if required:
         cards = _required(packed)
-    for card in _without_tail(packed.cards):
+    for card in packed.without_tail():
         name = _name(card)
         if name in _RESTORED or _RESTORED_AXIS.fullmatch(name):
             if not required:
@@ -46,7 +46,7 @@ def original_header(packed: Header) -> Header:
 
 def appended_to_primary(image: Header, primary: Header) -> Header:
     """*image* with what the null primary HDU before it held beside the usual cards."""
-    cards = _without_tail(image.cards)
+    cards = image.without_tail()
     blank = len(image.cards) - len(cards)
     cards += [card for card in primary.cards if not _OF_A_PRIMARY.fullmatch(_name(card))]
     return Header(cards + [BLANK] * blank)
@@ -72,16 +72,8 @@ def _name(card: bytes) -> str:
     return card[:8].decode("latin-1").rstrip()
 
 
-def _without_tail(cards: list[bytes]) -> list[bytes]:
-    """*cards* without blank ones at the end, which are room to grow."""
-    end = len(cards)
-    while end and not cards[end - 1].strip():
-        end -= 1
-    return cards[:end]
-
-
 def _spare(packed: Header) -> int:
     """Blank cards for as many empty blocks as *packed* has at its end."""
-    used = len(_without_tail(packed.cards))
+    used = len(packed.without_tail())
     slots = len(packed.packed()) // CARD - 1 - used
     return slots // PER_BLOCK * PER_BLOCK

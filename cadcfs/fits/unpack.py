@@ -4,8 +4,8 @@ Runs as a process of its own (`python -m cadcfs.fits.unpack NEW < PACKED`), so t
 work nor a damaged file can hold up or end the mount. Reads its input once, from front to end, and
 holds one HDU's compressed bytes on disk and a few rows of tiles in memory.
 
-Cards as funpack -C leaves them: those of the original, with its checksums where they were kept
-(FITS Standard 4.0, section 10; the Z keywords of 10.1.1 name the original's).
+Cards as funpack leaves them: those of the original (FITS Standard 4.0, section 10; the Z keywords
+of 10.1.1 name them), with right checksums in every HDU.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import os
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from cadcfs.errors import Corrupt
+from cadcfs.fits.checksum import Sum, summed, with_sums
 from cadcfs.fits.header import BLOCK, Header, padded
 from cadcfs.fits.original import appended_to_primary, original_header
 from cadcfs.fits.tables import unpack_table
@@ -95,12 +96,10 @@ def _header(source: BinaryIO) -> Header | None:
 
 
 def _copy(source: BinaryIO, header: Header, new: BinaryIO) -> None:
-    new.write(header.packed())
-    new.writelines(_data(source, header))
+    _write(new, header, _data(source, header))
 
 
 def _unpack(source: BinaryIO, packed: Header, header: Header, new: BinaryIO, spool: Path) -> None:
-    new.write(header.packed())
     with tempfile.SpooledTemporaryFile(max_size=MEMORY, dir=str(spool)) as file:
         # A file of its own, for the tiles are anywhere in the heap.
         file.write(NULL_PRIMARY.packed())
@@ -108,20 +107,31 @@ def _unpack(source: BinaryIO, packed: Header, header: Header, new: BinaryIO, spo
         for chunk in _data(source, packed):
             file.write(chunk)
         file.seek(0)
-        written = 0
-        for piece in unpack_image(file, packed):
-            written += new.write(piece)
-    if written != header.data_bytes():
-        raise Corrupt(f"{written} bytes of pixels, the header says {header.data_bytes()}")
-    new.write(bytes(-written % BLOCK))
+        _write(new, header, unpack_image(file, packed))
 
 
 def _unpack_table(source: BinaryIO, packed: Header, new: BinaryIO) -> None:
     data = b"".join(_data(source, packed))[: packed.data_bytes()]
     header, content = unpack_table(packed, data)
+    _write(new, header, [content])
+
+
+def _write(new: BinaryIO, header: Header, data: Iterable[bytes]) -> None:
+    """Write one HDU, with its checksums, which are known at its end only."""
+    start = new.tell()
+    header = with_sums(header)
     new.write(header.packed())
-    new.write(content)
-    new.write(bytes(-len(content) % BLOCK))
+    total, written = Sum(), 0
+    for piece in data:
+        total.add(piece)
+        written += new.write(piece)
+    if padded(written) != padded(header.data_bytes()):
+        raise Corrupt(f"{written} bytes of data, the header says {header.data_bytes()}")
+    new.write(bytes(-written % BLOCK))
+    end = new.tell()
+    new.seek(start)
+    new.write(summed(header, total.value()).packed())
+    new.seek(end)
 
 
 def _data(source: BinaryIO, header: Header) -> Iterator[bytes]:

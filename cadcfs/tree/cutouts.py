@@ -114,7 +114,7 @@ def _recipes(catalogue: Catalogue, circle: Circle, named: Named) -> Mapping[str,
     return {
         name: recipe(
             kind, artifact, partial(_make, catalogue, artifact, circle),
-            catalogue.reader.closed(artifact),
+            catalogue.reader.closed,
         )
         for name, artifact in named.items()
     }  # fmt: skip

@@ -33,19 +33,19 @@ class Recipe:
     mtime_ns
         Of what it is made of.
     closed
-        Why it may not be read; None if it may.
+        Tells why it may not be read, None if it may; that changes with time and login.
     """
 
     key: str
     make: Maker
     mtime_ns: int
-    closed: str | None = None
+    closed: Callable[[], str | None] = lambda: None
 
 
 class MadeFile:
     """One made file, in one generation of its content."""
 
-    __slots__ = ("_ahead", "_generation", "_recipe", "_wholes", "key")
+    __slots__ = ("_ahead", "_closed", "_generation", "_recipe", "_wholes", "key")
 
     is_control = False
     is_made = True
@@ -53,14 +53,15 @@ class MadeFile:
     def __init__(self, wholes: Wholes, recipe: Recipe, ahead: Callable[[], None]) -> None:
         known = wholes.known(recipe.key)
         self._generation = known.generation if known else 0
-        closed = "closed" if recipe.closed else "public"
+        self._closed = recipe.closed()
+        closed = "closed" if self._closed else "public"
         self.key = f"made {recipe.key} {self._generation} {closed}"
         self._wholes = wholes
         self._recipe = recipe
         self._ahead = ahead
 
     def attributes_now(self) -> Attributes | None:
-        if self._recipe.closed:
+        if self._closed:
             return Attributes(stat.S_IFREG, 0, self._recipe.mtime_ns)
         made = self._wholes.known(self._recipe.key)
         if made is None or made.generation != self._generation:
@@ -68,7 +69,7 @@ class MadeFile:
         return Attributes(stat.S_IFREG | 0o444, made.size, self._recipe.mtime_ns, LONG)
 
     async def attributes(self) -> Attributes:
-        if self._recipe.closed is None:
+        if self._closed is None:
             self._ahead()
             self._check(await self._wholes.make(self._recipe.key, self._recipe.make))
         known = self.attributes_now()
@@ -76,8 +77,8 @@ class MadeFile:
         return known
 
     async def open(self) -> Opened:
-        if self._recipe.closed:
-            raise Forbidden(self._recipe.closed)
+        if (closed := self._recipe.closed()) is not None:
+            raise Forbidden(closed)
         self._ahead()
         made, opened = await self._wholes.open(self._recipe.key, self._recipe.make)
         try:
@@ -136,4 +137,4 @@ class MadeFiles:
         first = self._places[name] + 1
         following: Sequence[str] = self._order[first : first + self._ahead]
         recipes = [self._recipes[other] for other in following]
-        self._wholes.ahead([(r.key, r.make) for r in recipes if r.closed is None])
+        self._wholes.ahead([(r.key, r.make) for r in recipes if r.closed() is None])

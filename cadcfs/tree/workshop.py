@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import trio
 
 from cadcfs.archive.addresses import Addresses
@@ -30,8 +33,10 @@ class Workshop:
         self.unpackers = trio.CapacityLimiter(UNPACKERS)
 
 
-def recipe(kind: str, artifact: Artifact, make: Maker, closed: str | None) -> Recipe:
-    """How *kind* is made of one version of *artifact*; *closed* says why nobody may read it."""
+def recipe(
+    kind: str, artifact: Artifact, make: Maker, closed: Callable[[Artifact], str | None]
+) -> Recipe:
+    """How *kind* is made of one version of *artifact*; it is closed as the artifact is."""
     modified = artifact.modified
     mtime_ns = int(modified.timestamp() * 1000) * 1_000_000 if modified else 0
-    return Recipe(f"{kind} {artifact.version}", make, mtime_ns, closed)
+    return Recipe(f"{kind} {artifact.version}", make, mtime_ns, partial(closed, artifact))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -18,6 +21,15 @@ M31 = "collections/CFHT/by-target/M31"
 @pytest.fixture
 def m31(mount: Mount) -> Path:
     return mount.path / M31
+
+
+@pytest.fixture
+def both(m31: Path, run: Run, tmp_path: Path) -> tuple[Path, Path]:
+    """The mosaic as the mount unpacks it, and as funpack does; by short names, as IRAF needs."""
+    done = run("funpack", "-O", tmp_path / "b.fits", m31 / "2376828p.fits.fz")
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "a.fits").symlink_to(m31 / "unpacked" / "2376828p.fits")
+    return tmp_path / "a.fits", tmp_path / "b.fits"
 
 
 def bytes_of_files(server: Server) -> int:
@@ -41,15 +53,14 @@ def test_headers_are_those_of_the_file_without_its_pixels(
     assert done.stdout.count("EXPTIME") == 2
 
 
-def test_unpacked_is_what_funpack_gives(m31: Path, run: Run, tmp_path: Path) -> None:
-    assert set(os.listdir(m31 / "unpacked")) == {"2376828o.fits", "2376828p.fits"}
-    reference = tmp_path / "reference.fits"
-    funpack = run("funpack", "-C", "-O", reference, m31 / "2376828p.fits.fz")
-    assert funpack.returncode == 0, funpack.stderr
-    copy = tmp_path / "copy.fits"
-    assert run("cp", m31 / "unpacked" / "2376828p.fits", copy).returncode == 0
-    assert md5_of(copy) == md5_of(reference)
-    assert (m31 / "unpacked" / "2376828p.fits").stat().st_size == reference.stat().st_size
+def test_unpacked_is_what_funpack_gives(both: tuple[Path, Path], run: Run) -> None:
+    mounted, reference = both
+    assert mounted.stat().st_size == reference.stat().st_size
+    assert run("fitsverify", "-q", mounted).returncode == 0
+    # funpack dates the checksums that it adds.
+    fitsdiff = Path(sys.executable).with_name("fitsdiff")
+    done = run(fitsdiff, "-k", "CHECKSUM,DATASUM", mounted, reference)
+    assert done.returncode == 0, done.stdout
 
 
 def test_lookers_make_nothing(m31: Path, server: Server, run: Run) -> None:
@@ -90,3 +101,89 @@ def test_what_was_made_is_kept(m31: Path, mount: Mount, server: Server, run: Run
     assert str(len(text)) in listed.stdout
     assert path.read_bytes() == text
     assert bytes_of_files(server) == 0
+
+
+DEEP = "collections/SIMDEEP/by-target/Deep field"
+
+
+def heads(server: Server) -> int:
+    return sum(r["method"] == "HEAD" for r in server.requests())
+
+
+def test_a_file_without_a_size_is_measured_when_that_matters(
+    mount: Mount, server: Server, run: Run, tmp_path: Path
+) -> None:
+    path = mount.path / DEEP / "deep0003.fits"
+    assert " 0 " in run("ls", "-l", path).stdout
+    assert heads(server) == 0
+    stored = min(server.archive.files.rglob(path.name))
+    assert path.stat().st_size == stored.stat().st_size
+    assert heads(server) == 1
+    assert run("cp", path, tmp_path / "copy").returncode == 0
+    assert md5_of(tmp_path / "copy") == md5_of(stored)
+    assert f" {stored.stat().st_size} " in run("ls", "-l", path).stdout
+    assert heads(server) == 1
+
+
+def test_what_gzip_packed_has_headers_and_is_unpacked(
+    mount: Mount, server: Server, run: Run, tmp_path: Path
+) -> None:
+    place = mount.path / DEEP
+    text = (place / "headers" / "deep0002.fits.gz.txt").read_text()
+    assert "EXPTIME =                600.0" in text
+    assert text.splitlines()[0].startswith("SIMPLE  =")
+    content = (place / "unpacked" / "deep0002.fits").read_bytes()
+    assert content == gzip.decompress((place / "deep0002.fits.gz").read_bytes())
+
+
+def test_views_without_content_are_absent(mount: Mount) -> None:
+    names = os.listdir(mount.path / "collections/TAOSII/by-target/star04239531")
+    assert not {"headers", "unpacked", "cutouts"} & set(names)
+    names = os.listdir(mount.path / "collections/OMM/by-target/NGC 4258")
+    assert "headers" in names
+    assert not {"unpacked", "cutouts"} & set(names)
+    for name in ("headers/none.txt", "unpacked/none.fits", "unpacked", "cutouts"):
+        with pytest.raises(FileNotFoundError):
+            os.stat(mount.path / "collections/TAOSII/by-target/star04239531" / name)
+
+
+def test_iraf(both: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "uparm").mkdir()
+    (tmp_path / "login.cl").write_text(
+        'set imtype = "fits"\nset uparm = "./uparm/"\nstty xterm\nimages\nkeep\n'
+    )
+    numbers = [statistics_of(f"{path.stem}.fits", tmp_path) for path in both]
+    assert numbers[0] == numbers[1]
+    assert len(numbers[0]) == 40
+    assert all(float(line[0]) > 1000 for line in numbers[0])
+
+
+def statistics_of(name: str, place: Path) -> list[list[str]]:
+    """What imstatistics prints of each of the forty detectors."""
+    wanted = ",".join(f"{name}[{number}]" for number in range(1, 41))
+    (place / "list").write_text("\n".join(wanted.split(",")) + "\n")
+    task = 'imstatistics ("@list", fields="npix,mean,midpt,stddev,min,max", format=no)\nlogout\n'
+    done = subprocess.run(
+        ["irafcl"], input=task, capture_output=True, text=True, timeout=120, check=False,
+        cwd=place, env=os.environ | {"USER": "tester", "HOME": str(place)},
+    )  # fmt: skip
+    found = [line.split() for line in done.stdout.splitlines()]
+    return [words for words in found if len(words) == 6 and words[0].isdigit()]
+
+
+def test_source_extractor(both: tuple[Path, Path], run: Run, tmp_path: Path) -> None:
+    (tmp_path / "p.param").write_text("NUMBER\nX_IMAGE\nY_IMAGE\nFLUX_AUTO\n")
+    found = []
+    for path in both:
+        done = run(
+            "source-extractor", path, "-c", "/usr/share/source-extractor/default.sex",
+            "-PARAMETERS_NAME", tmp_path / "p.param",
+            "-FILTER_NAME", "/usr/share/source-extractor/default.conv",
+            "-STARNNW_NAME", "/usr/share/source-extractor/default.nnw",
+            "-DETECT_THRESH", "1", "-ANALYSIS_THRESH", "1",
+            "-CATALOG_NAME", tmp_path / f"{path.stem}.cat",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found.append((tmp_path / f"{path.stem}.cat").read_text())
+    assert found[0] == found[1]
+    assert len(found[0].splitlines()) > 40

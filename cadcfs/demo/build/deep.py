@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from dataclasses import replace
 
 from cadcfs.demo.build.pixels import celestial, sky, write_extensions, write_image
 from cadcfs.demo.build.plan import Plan, setup
@@ -16,7 +17,7 @@ _BAND = energy("Optical", "r", 5.5e-7, 7.0e-7)
 
 
 def observations(plan: Plan) -> Iterator[Exposure]:
-    """Exposures of the field; the first ones are packed, proprietary, and packed as a whole."""
+    """Exposures of the field; one each packed, closed, zipped, of unknown size."""
     for number in range(EXPOSURES):
         name = f"deep{number:04d}"
         release = {"dataRelease": FUTURE} if number == 1 else {}
@@ -38,6 +39,9 @@ def _image(plan: Plan, name: str, number: int) -> Item:
         return plan.store.keep(uri)
     uri = f"cadc:{COLLECTION}/{name}.fits"
     write_image(plan.store.path(uri), image, {**cards, **place})
+    if number == 3:
+        # Known by name only; what is stored has a size.
+        return replace(plan.store.keep(uri), length=None, checksum=None)
     if number != 2:
         return plan.store.keep(uri)
     whole = plan.store.path(f"{uri}.gz")

@@ -24,7 +24,9 @@ class Told:
     describe: Callable[[int], Awaitable[str]]
 
 
-def root(catalogue: Catalogue, jobs: Directory, told: Told, mtime_ns: int) -> FixedDirectory:
+def root(
+    catalogue: Catalogue, jobs: Directory, tables: Directory, told: Told, mtime_ns: int
+) -> FixedDirectory:
     """The root directory; `.cadcfs/` opens but is not listed."""
 
     async def status() -> str:
@@ -49,6 +51,7 @@ def root(catalogue: Catalogue, jobs: Directory, told: Told, mtime_ns: int) -> Fi
             "region": RegionsDirectory(catalogue, Question(None), "/region"),
             "name": NamesDirectory(catalogue, Question(None), "/name"),
             "jobs": jobs,
+            "tables": tables,
         },
         unlisted={".cadcfs": control},
     )

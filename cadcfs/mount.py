@@ -15,9 +15,11 @@ import trio
 
 from cadcfs import __version__
 from cadcfs.archive.services import Services
+from cadcfs.archive.tables import Schema
+from cadcfs.archive.tap import Tap
 from cadcfs.cache.listings import Listings
 from cadcfs.config import Settings
-from cadcfs.engine import running
+from cadcfs.engine import Engine, running
 from cadcfs.errors import CadcfsError, NotFound, UserError
 from cadcfs.jobs.opening import opened
 from cadcfs.kernel.allowance import StatAllowance
@@ -32,6 +34,7 @@ from cadcfs.tree.control import Controls
 from cadcfs.tree.jobs import JobsDirectory
 from cadcfs.tree.node import is_described
 from cadcfs.tree.root import Told, root
+from cadcfs.tree.tables import TablesDirectory
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +84,7 @@ async def _serve(
         failures = Failures()
         kind = OperationsWithXattrs if settings.xattr else Operations
         operations = kind(
-            root(engine.catalogue, jobs, told, now),
+            root(engine.catalogue, jobs, _tables(engine, settings, now), told, now),
             Controls(engine.catalogue, failures.text, now),
             failures,
             settings.cache_dir,
@@ -98,6 +101,12 @@ async def _serve(
         finally:
             pyfuse3.close(unmount=True)
             log.info("unmounted %s", mountpoint)
+
+
+def _tables(engine: Engine, settings: Settings, now: int) -> TablesDirectory:
+    schema = Schema(Tap(engine.client, engine.services), settings.listing_time)
+    origin = engine.catalogue.origin
+    return TablesDirectory(schema, engine.listings, origin, settings.names, now)
 
 
 def _sizes(settings: Settings) -> Sizes:

@@ -30,7 +30,9 @@ def targets(server: Server, collection: str) -> set[str]:
 
 
 def test_the_root(mount: Mount) -> None:
-    assert sorted(os.listdir(mount.path)) == ["README.txt", "collections", "jobs", "name", "region"]
+    assert sorted(os.listdir(mount.path)) == [
+        "README.txt", "collections", "jobs", "name", "region", "tables",
+    ]  # fmt: skip
     assert "by-target" in (mount.path / "README.txt").read_text()
     assert not (mount.path / "collections").is_symlink()
 

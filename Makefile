@@ -1,6 +1,7 @@
 # make demo    the embedded archive, mounted on ./sky
 # make test    everything that must hold: linters, types, layers, tests through real mounts
 # make soak    the long forms: thousands of damaged caches, hours' worth of reads in minutes
+# make bench   cadcfs beside curl, rclone, httpdirfs and astropy with fsspec; writes bench/results.md
 # All install what they need, and can be run again at any time.
 
 VENV := .venv
@@ -8,10 +9,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN_PACKAGES := fuse3 libfuse3-dev pkg-config gcc libc6-dev python3-venv python3-dev
 TEST_PACKAGES := stilts fitsverify libcfitsio-bin source-extractor rsync p7zip-full zip tree iraf vim-tiny nano
+BENCH_PACKAGES := nginx-light rclone httpdirfs curl libfuse3-dev gcc pkg-config
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TARGET := sky/collections/CFHT/by-target/M31
 
-.PHONY: demo demo-stop test soak check format clean system test-system
+.PHONY: demo demo-stop test soak bench check format clean system test-system
 
 demo: $(READY)
 	@$(BIN)/cadcfs demo --stop --data-dir .demo sky
@@ -34,6 +36,11 @@ test: $(READY) test-system check
 soak: $(READY) test-system
 	$(BIN)/python -m pytest -m soak
 
+bench: $(READY)
+	$(call install,$(BENCH_PACKAGES))
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[bench]'
+	$(BIN)/python -m bench
+
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,7 +52,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean: demo-stop
-	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .demo .bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(READY): pyproject.toml requirements.lock | system
 	python3 -m venv $(VENV)

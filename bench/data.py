@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ GIB = 1 << 30
 HEADERS = 500
 """Files of 50 MB, sparse, of which only the headers are read."""
 HEADER_FILE = 50_000_000
+LISTED = (10_000, 100_000)
+"""Entries of the long directories."""
 SIDE = 16_384
 """Pixels along each axis of the large float image."""
 COLLECTION = "BENCH"
@@ -17,17 +20,21 @@ COLLECTION = "BENCH"
 
 @dataclass(frozen=True)
 class Entry:
-    """One artifact as the table service tells it: URI, size in bytes."""
+    """One artifact as the table service tells it: URI, size in bytes, MD5 in hexadecimal."""
 
     observation: str
     uri: str
     size: int
+    md5: str = ""
 
 
 def make(directory: Path) -> None:
     """Write what is not there yet."""
     files = directory / f"cadc:{COLLECTION}"
     files.mkdir(parents=True, exist_ok=True)
+    if not (directory / COLLECTION).exists():
+        # For peers that take "cadc:" in a listing for the scheme of a URL.
+        (directory / COLLECTION).symlink_to(files.name)
     if not (files / "big.bin").exists():
         _random(files / "big.bin", GIB)
     if not (files / "wan.bin").exists():
@@ -36,6 +43,15 @@ def make(directory: Path) -> None:
         _image(files / "image.fits")
     if not (files / "mosaic.fits").exists():
         _mosaic(files / "mosaic.fits")
+    if not (directory / "big.md5").exists():
+        with (files / "big.bin").open("rb") as file:
+            (directory / "big.md5").write_text(hashlib.file_digest(file, "md5").hexdigest())
+    for count in LISTED:
+        (directory / f"list{count}").mkdir(exist_ok=True)
+        for number in range(count):
+            path = directory / f"list{count}" / f"entry{number:06}.fits"
+            if not path.exists():
+                path.touch()
     for number in range(HEADERS):
         path = files / f"h{number:04}.fits"
         if not path.exists():
@@ -94,7 +110,10 @@ def entries(directory: Path) -> list[Entry]:
     for path in sorted(files.iterdir()):
         observation = "headers" if path.name.startswith("h0") else path.stem
         found.append(Entry(observation, f"cadc:{COLLECTION}/{path.name}", path.stat().st_size))
-    for count in (10_000, 100_000):
+    found.append(
+        Entry("summed", f"cadc:{COLLECTION}/big.bin", GIB, (directory / "big.md5").read_text())
+    )
+    for count in LISTED:
         found += [
             Entry(f"list{count}", f"cadc:{COLLECTION}/entry{n:06}.fits", 1_000_000 + n)
             for n in range(count)

@@ -33,7 +33,7 @@ class Mounted:
         inside = self.path / "collections" / COLLECTION / "by-observation"
         if inside.parent.parent.is_dir():
             return inside / (observation or name.partition(".")[0]) / name
-        return self.path / f"cadc:{COLLECTION}" / name
+        return self.path / COLLECTION / name
 
     def cpu(self) -> float:
         """Seconds of CPU that the daemon has taken."""

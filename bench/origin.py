@@ -12,6 +12,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,7 @@ from typing import Self
 from urllib.parse import parse_qs
 
 from bench.data import COLLECTION, Entry
+from cadcfs.archive.queries import LISTED_COLUMNS
 
 NGINX = """
 {user}
@@ -141,13 +143,27 @@ class _Tables(ThreadingHTTPServer):
         for entry in entries:
             by_observation.setdefault(entry.observation, []).append(entry)
         for observation, listed in by_observation.items():
-            rows = (
-                (observation, "", "p", f"ivo://x?{observation}", "", "2000-01-01T00:00:00.000",
-                 "2000-01-01T00:00:00.000", entry.uri, "science", "data",
-                 "application/fits", str(entry.size), "", "", "2020-01-01T00:00:00.000")
-                for entry in listed
-            )  # fmt: skip
-            self.answers[observation] = votable(15, rows)
+            rows = (tuple(row_of(entry)[column] for column in LISTED_COLUMNS) for entry in listed)
+            self.answers[observation] = votable(len(LISTED_COLUMNS), rows)
+
+
+def row_of(entry: Entry) -> dict[str, str]:
+    """One artifact with its plane and observation, by column; what is not known is empty."""
+    known = {
+        "o.observationID": entry.observation,
+        "p.productID": "p",
+        "p.publisherID": f"ivo://x?{entry.observation}/p",
+        "p.metaRelease": "2000-01-01T00:00:00.000",
+        "p.dataRelease": "2000-01-01T00:00:00.000",
+        "a.uri": entry.uri,
+        "a.productType": "science",
+        "a.releaseType": "data",
+        "a.contentType": "application/fits",
+        "a.contentLength": str(entry.size),
+        "a.contentChecksum": f"md5:{entry.md5}" if entry.md5 else "",
+        "a.lastModified": "2020-01-01T00:00:00.000",
+    }
+    return defaultdict(str, known)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -168,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
         if "LEFT OUTER JOIN" not in query:
             return votable(1, ((observation,) for observation in self.server.answers))
         asked = re.search(r"o\.observationID = '([^']*)'", query)
-        return self.server.answers.get(asked[1] if asked else "", votable(15, []))
+        return self.server.answers.get(asked[1] if asked else "", votable(len(LISTED_COLUMNS), []))
 
     def _send(self, body: bytes) -> None:
         self.send_response(200)

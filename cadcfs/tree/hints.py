@@ -22,7 +22,7 @@ reading a file fetches the bytes that are read, once, and keeps them on disk.
   collections/CFHT/by-intent/science/     the same ways in again, narrowed; likewise by-instrument,
                                           by-filter, by-level, by-type, by-product, in any order
   region/10.6847_41.2688_0.1/             what covers a circle: ra, dec, radius in degrees
-  name/andromeda/                         targets with this text in their name
+  name/m31/                               targets with this text in their name
                                           (both also below a collection, for that one alone)
 
 In a directory of files:
@@ -43,7 +43,8 @@ To paste:
   cp collections/CFHT/by-target/M31/*p.fits.fz ~
 
 Characters that would hurt a shell or a FITS program are written =XX in names (hexadecimal):
-a target called "Fe/Ar" is the directory Fe=2FAr.
+a target called "Fe/Ar" is the directory Fe=2FAr. Where that is listed, other spellings lead to it:
+another case, or an underscore for each character that is not a plain one (Fe_Ar).
 In every directory, .query says what was asked, .error what went wrong, and reading .refresh asks
 again; none of the three is listed.
 """,

@@ -74,6 +74,15 @@ def folded(name: str) -> str:
     return name.replace("_", " ").casefold()
 
 
+def underscored(value: str) -> str:
+    """*value* with `_` for every byte that is not a plain one: what any program takes.
+
+    source-extractor, for one, cuts its arguments at `=`.
+    """
+    raw = value.encode("utf-8", "surrogateescape")
+    return "".join(chr(byte) if byte in _PLAIN else "_" for byte in raw).casefold()
+
+
 def _encoded(value: str | None, style: NameStyle, longest: int) -> str:
     if not value:
         return NULL_NAME

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from cadcfs.config import NameStyle
-from cadcfs.tree.names import archive_value, directory_name, folded
+from cadcfs.tree.names import archive_value, directory_name, folded, underscored
 
 
 class OtherSpelling:
@@ -41,5 +41,10 @@ class Spellings:
             value = archive_value(name)
         except ValueError:
             return None
-        found = self._folded.get(folded(value or ""), [])
+        found = self._folded.get(folded(value or ""), []) or self._underscored(name)
         return found[0] if len(found) == 1 else None
+
+    def _underscored(self, name: str) -> list[str]:
+        """The listed names of which *name* has an underscore for all that is not plain."""
+        wanted = name.casefold()
+        return [n for n, value in self.values.items() if underscored(value) == wanted]

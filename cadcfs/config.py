@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from platformdirs import user_cache_path, user_config_path
+from platformdirs import user_cache_path, user_config_path, user_state_path
 
 from cadcfs.errors import UserError
 
@@ -49,6 +49,17 @@ class Settings:
     """Resource identifier of the service that links planes to files and cutouts."""
     resolver_id: str = "ivo://cadc.nrc.ca/resolver"
     """Resource identifier of the service that turns an object's name into a position."""
+    login_id: str = "ivo://cadc.nrc.ca/gms"
+    """Resource identifier of the service that knows the accounts."""
+    domains: str = "canfar.net cadc-ccda.hia-iha.nrc-cnrc.gc.ca cadc.dao.nrc.ca"
+    """Hosts and domains that may see credentials, parted by spaces, over TLS alone. An archive on
+    this machine (loopback) need not be named: it is known by the other settings."""
+    certificate: Path = Path.home() / ".ssl" / "cadcproxy.pem"
+    """A proxy certificate with its key, used where nobody has logged in otherwise."""
+    login_dir: Path = user_state_path("cadcfs") / "logins"
+    """Directory of what `cadcfs login` leaves for mounts; made with mode 0700."""
+    share_identity: bool = False
+    """With allow_other: let the other users see the names that your account may see."""
     tap_url: str = ""
     """Base URL of a TAP service, instead of what the registry names."""
     files_url: str = ""

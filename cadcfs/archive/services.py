@@ -23,6 +23,9 @@ TAP = "ivo://ivoa.net/std/TAP"
 DATALINK = "ivo://ivoa.net/std/DataLink#links-1.1"
 DATALINK_1_0 = "ivo://ivoa.net/std/DataLink#links-1.0"
 SODA = "ivo://ivoa.net/std/SODA#sync-1.0"
+LOGIN = "ivo://ivoa.net/sso#tls-with-password"
+LOGIN_0_1 = "ivo://ivoa.net/std/UMS#login-0.1"
+WHOAMI = "ivo://ivoa.net/std/UMS#whoami-0.1"
 FILES = "http://www.opencadc.org/std/storage#files-1.0"
 LOCATE = "http://www.opencadc.org/std/storage#locate-1.0"
 
@@ -69,6 +72,18 @@ class Services:
     async def soda_url(self) -> str:
         """Where a cutout is asked for, where no links tell it."""
         return await self._find(self._settings.datalink_id, SODA)
+
+    async def login_url(self) -> str:
+        """Where a password is traded for a token."""
+        resource = self._settings.login_id
+        try:
+            return await self._find(resource, LOGIN)
+        except Unavailable:
+            return await self._find(resource, LOGIN_0_1)
+
+    async def whoami_url(self) -> str:
+        """Where the archive tells whom it takes one for."""
+        return await self._find(self._settings.login_id, WHOAMI)
 
     async def resolver_url(self) -> str:
         """Where an object's name is turned into a position.

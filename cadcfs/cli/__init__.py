@@ -13,6 +13,7 @@ import typer
 from cadcfs import __version__
 from cadcfs.cli.demo import demo, faults_help
 from cadcfs.cli.info import info, refresh
+from cadcfs.cli.login import login, logout, whoami
 from cadcfs.cli.mounting import mount, umount
 from cadcfs.cli.status import status
 from cadcfs.errors import CadcfsError
@@ -25,6 +26,9 @@ app = typer.Typer(
 )
 app.command()(mount)
 app.command()(umount)
+app.command()(login)
+app.command()(logout)
+app.command()(whoami)
 app.command()(status)
 app.command()(info)
 app.command()(refresh)

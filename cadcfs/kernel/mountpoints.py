@@ -26,6 +26,13 @@ def mounted_type(path: Path) -> str | None:
     return found
 
 
+def all_of_ours() -> list[Path]:
+    """Where cadcfs is mounted, by anybody."""
+    lines = (line.split(" ") for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    found = {fields[4] for fields in lines if fields[fields.index("-") + 1] == TYPE}
+    return sorted(Path(_unescaped(field)) for field in found)
+
+
 def prepare(path: Path) -> None:
     """Make sure that *path* can be mounted on; a dead mount of ours is cleaned away.
 

@@ -219,10 +219,7 @@ class Client:
     async def _pool_for(self, url: str) -> httpx.AsyncClient:
         if self.wallet.credentials.certificate is None:
             return self._http
-        try:
-            context = await trio.to_thread.run_sync(self.wallet.context, url)
-        except OSError as exc:
-            raise Unauthorized(f"the certificate cannot be used any more: {exc}") from exc
+        context = await trio.to_thread.run_sync(self.wallet.context, url)
         if context is None:
             return self._http
         if self._certified is None or self._certified[0] is not context:

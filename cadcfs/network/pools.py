@@ -10,7 +10,7 @@ from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from cadcfs import __version__
-from cadcfs.errors import CadcfsError, TimedOut, Unauthorized, Unavailable
+from cadcfs.errors import CadcfsError, TimedOut, Unavailable
 from cadcfs.network.redirects import Wallet
 
 CONNECT_TIME = 10.0
@@ -59,10 +59,7 @@ class Pools:
             raise unreached(url, exc) from exc
 
     def _pool_for(self, url: str) -> urllib3.PoolManager:
-        try:
-            context = self._wallet.context(url)
-        except OSError as exc:
-            raise Unauthorized(f"the certificate cannot be used any more: {exc}") from exc
+        context = self._wallet.context(url)
         if context is None:
             return self._plain
         certified = self._certified

@@ -8,14 +8,16 @@ be another user's.
 from __future__ import annotations
 
 import ipaddress
+import math
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from cadcfs.errors import Unauthorized, Unavailable
+from cadcfs.errors import Forbidden, Unauthorized, Unavailable
 
 T = TypeVar("T")
 
@@ -26,10 +28,14 @@ PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a request carries: a token, or a certificate with its key in one PEM file."""
+    """What a request carries: a token, or a certificate with its key in one PEM file.
+
+    *until* is when a certificate ends, in seconds since 1970.
+    """
 
     token: str = field(default="", repr=False)
     certificate: Path | None = None
+    until: float = math.inf
 
 
 NONE = Credentials()
@@ -84,6 +90,7 @@ class Wallet:
         self._domains = domains
         self._renew = renew
         self._context: ssl.SSLContext | None = None
+        self._ended = ""
         self.credentials = credentials
 
     @property
@@ -94,6 +101,15 @@ class Wallet:
     def credentials(self, credentials: Credentials) -> None:
         self._credentials = credentials
         self._context = None
+
+    def end(self, reason: str) -> None:
+        """Nothing is asked in this name any more; also not as nobody, who would hear less."""
+        self._ended = reason
+        self.credentials = NONE
+
+    def _check(self) -> None:
+        if self._ended:
+            raise Forbidden(self._ended)
 
     async def renewed(self, refused: Credentials) -> bool:
         """Find others for what the archive did not take; False where there are none."""
@@ -116,7 +132,8 @@ class Wallet:
         return self._credentials != NONE and self._domains.may_see(url)
 
     def headers(self, url: str) -> dict[str, str]:
-        """What a request for *url* carries in its head."""
+        """What a request for *url* carries in its head; `Forbidden` after `end`."""
+        self._check()
         token = self._credentials.token
         return {"Authorization": f"Bearer {token}"} if token and self.is_shown(url) else {}
 
@@ -125,14 +142,22 @@ class Wallet:
 
         Raises
         ------
-        OSError
-            The file is gone or cannot be used any more.
+        Unauthorized
+            It has ended, or the file is gone or cannot be used any more.
         """
+        self._check()
         certificate = self._credentials.certificate
         if certificate is None or not url.startswith("https:") or not self.is_shown(url):
             return None
+        if time.time() >= self._credentials.until:
+            raise Unauthorized(f"the certificate {certificate} has ended")
         if self._context is None:
-            self._context = context_with(certificate)
+            try:
+                self._context = context_with(certificate)
+            except OSError as exc:
+                raise Unauthorized(
+                    f"the certificate {certificate} cannot be used any more: {exc}"
+                ) from exc
         return self._context
 
 

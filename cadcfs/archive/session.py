@@ -1,0 +1,191 @@
+"""Who a mount is, as long as it runs: heard from `cadcfs login`, a certificate, a renewed token.
+
+What decides: the last `cadcfs login` or `logout`, else the proxy certificate where there is one,
+else nobody. A login that the archive does not take any more is renewed once, where that can be
+done without asking anybody (another process has logged in, or netrc); else the mount goes on as
+nobody, and says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import trio
+
+from cadcfs.archive.certificate import by_certificate
+from cadcfs.archive.identity import ANONYMOUS, Identity
+from cadcfs.archive.login import LoginService
+from cadcfs.archive.logins import CERTIFICATE, NETRC, NOBODY, Login, Logins, Stamp, stamp
+from cadcfs.config import Settings
+from cadcfs.errors import CadcfsError, UserError
+from cadcfs.network.redirects import Credentials
+
+log = logging.getLogger(__name__)
+
+LOOK = 1.0
+"""Seconds between two looks at the files that a login leaves."""
+AHEAD = 3600.0
+"""Seconds before its end at which a token is renewed that can be."""
+AGAIN = 600.0
+"""Seconds before a renewal that failed is tried again ahead of time."""
+SOON = 86400.0
+"""Seconds before its end at which a certificate is warned of."""
+
+SHARED = Identity(note="other users are let in, and share_identity is not set")
+
+Heard = Callable[[Identity], Awaitable[None]]
+
+
+class Session:
+    """The identity in force. For the event loop; files are read in threads.
+
+    Parameters
+    ----------
+    heard
+        Called with each new identity; the next look waits until it returns.
+    """
+
+    def __init__(
+        self, settings: Settings, logins: Logins, service: LoginService, heard: Heard
+    ) -> None:
+        self._settings = settings
+        self._logins = logins
+        self._service = service
+        self._heard = heard
+        self._looking = trio.Lock()
+        self._renewing = trio.Lock()
+        self._seen: tuple[Stamp, Stamp] | None = None
+        self._kept: Login | None = None
+        self._not_before = 0.0
+        self._is_shared = settings.allow_other and not settings.share_identity
+        self.identity = SHARED if self._is_shared else ANONYMOUS
+
+    async def look(self) -> Identity:
+        """Who it is now; when it returns, everything goes by that."""
+        if self._is_shared:
+            return self.identity
+        async with self._looking:
+            seen = await trio.to_thread.run_sync(self._stamps)
+            if seen != self._seen:
+                self._seen = seen
+                await self._become(await trio.to_thread.run_sync(self._found))
+            elif self._has_ended():
+                await self._become(await trio.to_thread.run_sync(self._found))
+            return self.identity
+
+    async def watch(self) -> None:
+        """Hear of what changes, for ever."""
+        while True:
+            await trio.sleep(LOOK)
+            await self.look()
+            if self._is_to_be_renewed():
+                self._not_before = time.time() + AGAIN
+                await self._by_netrc()
+
+    async def renew(self, refused: Credentials) -> bool:
+        """Find others for credentials that the archive did not take; True if there are some.
+
+        Else it is nobody from now on. One try, however many ask.
+        """
+        async with self._renewing:
+            if self.identity.credentials == refused:
+                name = self.identity.name
+                await self.look()
+                if self.identity.credentials == refused and not await self._by_netrc():
+                    await self._end(name)
+            return not self.identity.is_anonymous
+
+    async def _by_netrc(self) -> bool:
+        """True once a netrc file has given another token."""
+        kept = self._kept
+        if kept is None or kept.how != NETRC or self.identity.is_anonymous:
+            return False
+        try:
+            login = await self._service.by_netrc(Path(kept.file))
+            await trio.to_thread.run_sync(self._logins.keep, login)
+        except CadcfsError as exc:
+            log.warning("the login of %s cannot be renewed: %s", kept.name, exc)
+            return False
+        log.info("the login of %s is renewed", login.name)
+        await self.look()
+        return True
+
+    async def _end(self, name: str) -> None:
+        how = "certificate" if self.identity.credentials.certificate else "login"
+        note = f"the archive does not take the {how} of {name} any more; log in again"
+        async with self._looking:
+            await self._become(Identity(note=note))
+
+    async def _become(self, identity: Identity) -> None:
+        if identity == self.identity:
+            return
+        if identity.note:
+            log.warning("anonymous: %s", identity.note)
+        elif (identity.name, identity.how) != (self.identity.name, self.identity.how):
+            log.info("the archive is asked by: %s", identity)
+        self._warn(identity)
+        self.identity = identity
+        await self._heard(identity)
+
+    def _warn(self, identity: Identity) -> None:
+        end = identity.credentials.until
+        if time.time() < end < time.time() + SOON:
+            log.info("the certificate ends soon: %s", identity)
+
+    def _has_ended(self) -> bool:
+        return time.time() >= self.identity.credentials.until
+
+    def _is_to_be_renewed(self) -> bool:
+        kept, now = self._kept, time.time()
+        if kept is None or kept.how != NETRC or kept.until is None or now < self._not_before:
+            return False
+        return not self.identity.is_anonymous and now >= kept.until - AHEAD
+
+    def _stamps(self) -> tuple[Stamp, Stamp]:
+        kept = self._kept
+        file = Path(kept.file) if kept is not None and kept.how == CERTIFICATE else None
+        return self._logins.stamp(), stamp(file or self._settings.certificate)
+
+    def _found(self) -> Identity:
+        identity, self._kept = identity_of(self._settings, self._logins)
+        return identity
+
+
+def identity_of(settings: Settings, logins: Logins) -> tuple[Identity, Login | None]:
+    """Who the files say that it is, and the login behind that; blocking."""
+    kept = None
+    try:
+        kept = logins.read()
+        if kept is None:
+            return found_certificate(settings), None
+        if kept.how == NOBODY:
+            return ANONYMOUS, kept
+        if kept.how == CERTIFICATE:
+            return by_certificate(Path(kept.file)), kept
+    except FileNotFoundError:
+        return Identity(note=f"there is no certificate {kept.file if kept else ''} any more"), kept
+    except UserError as exc:
+        return Identity(note=str(exc)), kept
+    return Identity(kept.name, kept.how, kept.until, credentials=Credentials(kept.token)), kept
+
+
+def found_certificate(settings: Settings) -> Identity:
+    """Who the proxy certificate says that it is, where there is one; blocking.
+
+    Raises
+    ------
+    UserError
+        It cannot be used; or it is not there, and the settings say that it is.
+    """
+    addresses = (*settings.registry_urls, settings.tap_url)
+    if not any(address.startswith("https:") for address in addresses):
+        return ANONYMOUS
+    try:
+        return by_certificate(settings.certificate)
+    except FileNotFoundError as exc:
+        if settings.certificate == Settings().certificate:
+            return ANONYMOUS
+        raise UserError(f"there is no certificate {settings.certificate}") from exc

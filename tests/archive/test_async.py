@@ -174,9 +174,44 @@ async def test_a_deleted_job_is_gone(client: httpx.AsyncClient, how: str) -> Non
     assert (await client.get(result)).status_code == 404
 
 
+async def listed(client: httpx.AsyncClient, person: dict[str, str], **more: str) -> list[str]:
+    reply = await client.get("/argus/async", params=more, headers=person)
+    return [str(job.get("id")) for job in ET.fromstring(reply.content)]
+
+
 async def test_jobs_are_listed_for_their_owner_alone(client: httpx.AsyncClient) -> None:
     reply = await client.get("/argus/async")
     assert (reply.status_code, reply.text) == (403, "anonymous job listing not permitted")
+    people = {}
+    for name in ("demo", "guest"):
+        token = (await client.post("/ac/login", data={"username": name, "password": name})).text
+        people[name] = {"Authorization": f"Bearer {token}"}
+    form = {"LANG": "ADQL", "QUERY": QUERY}
+    jobs = [
+        str((await client.post("/argus/async", data=form, headers=people["demo"])).url)
+        for _ in range(3)
+    ]
+    names = [job.rpartition("/")[2] for job in jobs]
+    await client.post(f"{jobs[0]}/phase", data={"PHASE": "ABORT"}, headers=people["demo"])
+    created = [
+        ET.fromstring((await client.get(job, headers=people["demo"])).content).findtext(
+            f"{UWS}creationTime"
+        )
+        for job in jobs
+    ]
+    assert (await listed(client, people["demo"]))[:3] == names[::-1]
+    assert await listed(client, people["demo"], LAST="2") == names[:0:-1]
+    assert (await listed(client, people["demo"], PHASE="ABORTED"))[0] == names[0]
+    assert names[0] not in await listed(client, people["demo"], PHASE="PENDING")
+    assert await listed(client, people["demo"], AFTER=str(created[1])) == names[2:]
+    assert not set(names) & set(await listed(client, people["guest"]))
+    for person, status in (({}, 403), (people["guest"], 403), (people["demo"], 200)):
+        assert (await client.get(jobs[1], headers=person)).status_code == status
+    for wrong in ({"LAST": "0"}, {"LAST": "x"}, {"PHASE": "DONE"}, {"AFTER": "monday"}):
+        bad = await client.get("/argus/async", params=wrong, headers=people["demo"])
+        assert bad.status_code == 400
+    for job in jobs:
+        await client.delete(job, headers=people["demo"])
 
 
 async def test_jobs_survive_a_restart(archive: Archive, nursery: trio.Nursery) -> None:
@@ -188,7 +223,9 @@ async def test_jobs_survive_a_restart(archive: Archive, nursery: trio.Nursery) -
             await ended(client, done)
             text = (await client.get(f"{done}/results/result")).text
             under_way = await create(client, ENDLESS, PHASE="RUN")
-            waiting = await create(client)
+            form = {"LANG": "ADQL", "QUERY": "select * from tap_upload.t", "UPLOAD": "t,param:a/b"}
+            files = {"a/b": ("t.vot", (await client.get(f"{done}/results/result")).content)}
+            waiting = str((await client.post("/argus/async", data=form, files=files)).url)
         first.cancel_scope.cancel()
     again = await nursery.start(serve, archive)
     async with httpx.AsyncClient(base_url=again.base_url, follow_redirects=True) as client:

@@ -94,6 +94,9 @@ async def test_a_cut_votable_says_so(client: httpx.AsyncClient) -> None:
         ("select obsID from caom2.Plane p join caom2.Observation o on p.obsID=o.obsID", {},
          "ambiguous"),
         ("", {}, "missing required parameter: QUERY"),
+        ("select sum(contentLength * 9000000000000) from caom2.Artifact", {}, "integer overflow"),
+        ("select top 1.5 obsID from caom2.Plane", {}, "TOP takes a whole number"),
+        ("select substring(obsID, 'x') from caom2.Plane", {}, "a function was given a value"),
     ],
 )  # fmt: skip
 async def test_a_bad_request_is_a_400_with_a_votable(

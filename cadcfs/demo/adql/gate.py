@@ -86,7 +86,9 @@ def _check_select(node: exp.Select) -> None:
     if node.args.get("from_") is None:
         raise AdqlError("FROM is missing")
     limit = node.args.get("limit")
-    if limit is not None and not (isinstance(limit.expression, exp.Literal)):
+    if limit is not None and not (
+        isinstance(limit.expression, exp.Literal) and limit.expression.is_int
+    ):
         raise AdqlError("TOP takes a whole number")
 
 

@@ -6,7 +6,6 @@ Plane through views that leave them out, as CADC's service does for anonymous ca
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import threading
 import time
@@ -23,6 +22,7 @@ from cadcfs.demo.adql.scope import AdqlError
 from cadcfs.demo.auth.access import now_text, row_condition
 from cadcfs.demo.auth.caller import ANONYMOUS, Caller
 from cadcfs.demo.faults.pace import UNDISTURBED, Pace
+from cadcfs.demo.tap.downloads import Downloads
 from cadcfs.demo.tap.schema_tables import catalogue, image_of
 from cadcfs.demo.tap.uploads import Uploads
 from cadcfs.demo.tap.writer import REAL, Row
@@ -36,7 +36,11 @@ _STEPS = 20_000
 _CACHE_KIB = 16_384
 # All queries together may hold so much; one that sorts a cross product is cut here.
 _HEAP_BYTES = 1 << 29
-_MISUSE = re.compile(r"ambiguous column|no such|misuse of|wrong number|HAVING|ORDER BY|GROUP BY")
+# What SQLite says of a query that it cannot make sense of; the rest are troubles of its own.
+_MISTAKES = frozenset({
+    sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_RANGE,
+    sqlite3.SQLITE_AUTH,
+})  # fmt: skip
 
 
 class QueryFailedError(Exception):
@@ -87,18 +91,21 @@ class Engine:
             known = known.with_tables(setting.uploads.tables)
         query = translate(adql, known)
         moment = now_text(now)
-        connection = self._connect(query.tables, moment, setting)
+        downloads = Downloads(self.database, moment, setting.caller)
+        connection = self._connect(query.tables, moment, setting, downloads)
         try:
             connection.set_progress_handler(control.must_end, _STEPS)
             # A condition that is never true is looked at first: nothing is read.
             sql = f"SELECT * FROM ({query.sql}) WHERE 0" if empty else query.sql
             cursor = connection.execute(sql)
-            return Answer(_matching(query.fields, cursor), connection, cursor)
+            return Answer(_matching(query.fields, cursor), cursor, (connection, downloads))
         except (sqlite3.Error, MemoryError) as trouble:
             connection.close()
             raise translated(trouble) from trouble
 
-    def _connect(self, tables: Sequence[Table], now: str, setting: Setting) -> sqlite3.Connection:
+    def _connect(
+        self, tables: Sequence[Table], now: str, setting: Setting, downloads: Downloads
+    ) -> sqlite3.Connection:
         address = f"{self.database.as_uri()}?mode=ro&immutable=1"
         # The worker threads take turns with one connection; never two at a time.
         connection = sqlite3.connect(address, uri=True, check_same_thread=False)
@@ -106,7 +113,7 @@ class Engine:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute(f"PRAGMA hard_heap_limit = {_HEAP_BYTES}")
-        install(connection, now, partial(is_downloadable, self.database, now, setting.caller))
+        install(connection, now, downloads)
         images = {"tap_schema": self.tap_schema}
         if setting.uploads is not None:
             images["tap_upload"] = setting.uploads.image
@@ -154,21 +161,6 @@ def _authorize(
     return sqlite3.SQLITE_DENY
 
 
-def is_downloadable(database: Path, now: str, caller: Caller, plane: str) -> bool:
-    """Say whether a caller may read a plane's data; the plane by its publisherID or its URI."""
-    column = "publisherID" if plane.startswith("ivo:") else "planeURI"
-    condition = row_condition(caller, now, "dataRelease", "dataReadGroups")
-    # A connection of its own: SQLite forbids a function to use the one it is called from.
-    connection = sqlite3.connect(f"{database.as_uri()}?mode=ro&immutable=1", uri=True)
-    try:
-        found = connection.execute(
-            f"SELECT 1 FROM Plane WHERE {column} = ? AND {condition}", (plane,)
-        ).fetchone()
-    finally:
-        connection.close()
-    return found is not None
-
-
 def _matching(fields: tuple[Field, ...], cursor: sqlite3.Cursor) -> tuple[Field, ...]:
     names = [str(column[0]).partition(":")[0] for column in cursor.description]
     if len(names) == len(fields):
@@ -181,13 +173,14 @@ def _matching(fields: tuple[Field, ...], cursor: sqlite3.Cursor) -> tuple[Field,
 def translated(trouble: Exception) -> AdqlError | QueryFailedError:
     """Tell a mistake in the query from a failure of the service."""
     text = str(trouble)
-    if "interrupted" in text:
+    code = getattr(trouble, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    if code == sqlite3.SQLITE_INTERRUPT or "interrupted" in text:
         return QueryFailedError("the query was stopped: it ran out of its time")
-    if isinstance(trouble, MemoryError) or "out of memory" in text:
+    if isinstance(trouble, MemoryError) or code == sqlite3.SQLITE_NOMEM:
         return QueryFailedError("the query was stopped: it needs too much memory")
-    if "user-defined function" in text:
+    if "user-defined" in text:
         return AdqlError("a function was given a value that it cannot take")
-    if _MISUSE.search(text):
+    if code in _MISTAKES or isinstance(trouble, sqlite3.ProgrammingError):
         return AdqlError(text)
     return QueryFailedError(text)
 
@@ -217,12 +210,15 @@ class Answer:
     """A running query: its fields, and its rows in batches."""
 
     def __init__(
-        self, fields: tuple[Field, ...], connection: sqlite3.Connection, cursor: sqlite3.Cursor
+        self,
+        fields: tuple[Field, ...],
+        cursor: sqlite3.Cursor,
+        connections: tuple[sqlite3.Connection | Downloads, ...],
     ) -> None:
-        """Take over a connection; close() gives it back."""
+        """Take over connections; close() gives them back."""
         self.fields = fields
-        self._connection = connection
         self._cursor = cursor
+        self._connections = connections
 
     def batches(self, size: int) -> Iterator[list[Row]]:
         """Yield rows until there are none (blocking)."""
@@ -233,5 +229,6 @@ class Answer:
             raise translated(trouble) from trouble
 
     def close(self) -> None:
-        """End the query and free the connection."""
-        self._connection.close()
+        """End the query and free its connections."""
+        for connection in self._connections:
+            connection.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,8 +35,9 @@ def new_id() -> str:
 
 
 def now() -> datetime:
-    """Return the present, without a zone, in UTC."""
-    return datetime.now(UTC).replace(tzinfo=None)
+    """Return the present, without a zone, in UTC; as exact as documents tell it."""
+    present = datetime.now(UTC).replace(tzinfo=None)
+    return present.replace(microsecond=present.microsecond // 1000 * 1000)
 
 
 @dataclass(slots=True, eq=False)
@@ -93,7 +95,7 @@ class Job:
         })  # fmt: skip
 
     @classmethod
-    def from_json(cls, text: str, files: dict[str, bytes]) -> Job:
+    def from_json(cls, text: str, files: Mapping[str, bytes]) -> Job:
         """Read a job back; raise ValueError, KeyError or TypeError for what is none."""
         known: dict[str, Any] = json.loads(text)
         times: dict[str, Any] = {

@@ -7,16 +7,56 @@ locked and takes another, so that two archives over the same data do not touch e
 from __future__ import annotations
 
 import fcntl
+import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
 from cadcfs.demo.tap.job import Job, now
+from cadcfs.demo.tap.submission import Submission
 
 _log = logging.getLogger(__name__)
+
+_INDEX = "uploads.json"
+
+
+class StoredFiles(Mapping[str, bytes]):
+    """Uploaded files of a job by the name of their part, read when they are wanted."""
+
+    def __init__(self, directory: Path) -> None:
+        """Find the files in a job's directory; names of parts may be anything, and are listed."""
+        self._directory = directory
+        index = directory / _INDEX
+        self._names: list[str] = json.loads(index.read_text()) if index.exists() else []
+
+    def add(self, files: Mapping[str, bytes]) -> None:
+        """Write files, in place of those of the same name."""
+        for name, content in files.items():
+            if name not in self._names:
+                self._names.append(name)
+            self._path(name).write_bytes(content)
+        if self._names:
+            (self._directory / _INDEX).write_text(json.dumps(self._names))
+
+    def __getitem__(self, name: str) -> bytes:
+        """Read a file."""
+        if name not in self._names:
+            raise KeyError(name)
+        return self._path(name).read_bytes()
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Count the files."""
+        return len(self._names)
+
+    def _path(self, name: str) -> Path:
+        return self._directory / f"upload-{self._names.index(name)}"
 
 
 class JobStore:
@@ -50,9 +90,7 @@ class JobStore:
         """Read all jobs; drop those whose time is over and those that cannot be read."""
         for directory in sorted(path for path in self._root.iterdir() if path.is_dir()):
             try:
-                uploads = directory / "uploads"
-                files = {path.name: path.read_bytes() for path in uploads.glob("*")}
-                job = Job.from_json((directory / "job.json").read_text(), files)
+                job = Job.from_json((directory / "job.json").read_text(), StoredFiles(directory))
             except (OSError, ValueError, KeyError, TypeError) as trouble:
                 _log.warning("job %s cannot be read and is dropped: %s", directory.name, trouble)
                 shutil.rmtree(directory, ignore_errors=True)
@@ -63,24 +101,27 @@ class JobStore:
                 yield job
 
     def create(self, job: Job) -> None:
-        """Make a job's directory, with its uploaded files."""
-        uploads = self.directory(job) / "uploads"
-        uploads.mkdir(parents=True)
-        for name, content in job.submission.files.items():
-            # A part's name may be anything; what cannot be a file's name is not kept.
-            if name not in (".", "..") and "/" not in name and "\0" not in name:
-                (uploads / name).write_bytes(content)
+        """Make a job's directory."""
+        self.directory(job).mkdir()
         self.save(job, job.to_json())
 
     def save(self, job: Job, text: str) -> None:
         """Write a job's record, whole or not at all; nothing, if the job is gone."""
         path = self.directory(job) / "job.json"
         try:
+            self._keep_files(job)
             temporary = path.with_suffix(".new")
             temporary.write_text(text)
             temporary.replace(path)
         except FileNotFoundError:
             _log.debug("job %s was deleted meanwhile", job.id)
+
+    def _keep_files(self, job: Job) -> None:
+        """Write uploaded files down; from now on they are there, not in memory."""
+        if not isinstance(job.submission.files, StoredFiles):
+            stored = StoredFiles(self.directory(job))
+            stored.add(job.submission.files)
+            job.submission = Submission(job.submission.pairs, stored)
 
     def remove(self, job: Job) -> None:
         """Delete a job and all that belongs to it."""

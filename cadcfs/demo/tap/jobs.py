@@ -67,7 +67,8 @@ class Jobs:
         self, owner: str, phases: frozenset[str], after: datetime | None, last: int | None
     ) -> Iterator[Job]:
         """Yield an owner's jobs, the newest first (UWS 1.1, section 2.2.2.1)."""
-        newest = sorted(self._jobs.values(), key=lambda job: job.created, reverse=True)
+        latest = reversed(self._jobs.values())
+        newest = sorted(latest, key=lambda job: job.created, reverse=True)
         found = (
             job
             for job in newest

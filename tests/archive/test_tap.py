@@ -134,3 +134,76 @@ async def test_queries_are_logged_with_their_text(
     assert [r["method"] for r in listed] == ["POST", "GET"]
     await client.delete("/demo/requests")
     assert served.log.records() == ()
+
+
+MEMBERS = (
+    (
+        "select m.memberID from caom2.ObservationMember m join caom2.Observation o"
+        " on m.parentID = o.obsID where o.typeCode = 'D'"
+    ),
+    "select members from caom2.Observation where members is not null",
+)
+INPUTS = (
+    "select i.inputID from caom2.ProvenanceInput i join caom2.Plane p on i.outputID = p.planeID",
+    "select provenance_inputs from caom2.Plane where provenance_inputs is not null",
+)
+
+
+@pytest.mark.parametrize(("joined", "listed"), [MEMBERS, INPUTS])
+async def test_join_tables_hold_what_their_columns_list(
+    client: httpx.AsyncClient, joined: str, listed: str
+) -> None:
+    uris = (await ask(client, joined, FORMAT="csv")).text.split()[1:]
+    assert sorted(uris) == sorted((await ask(client, listed, FORMAT="csv")).text.split()[1:])
+
+
+async def test_obscore_describes_the_science_planes(
+    client: httpx.AsyncClient, served: Served
+) -> None:
+    core = await ask(
+        client,
+        "select obs_publisher_did, dataproduct_type, s_ra, t_min, access_url from ivoa.ObsCore"
+        " where obs_collection = 'CFHT'",
+        FORMAT="csv",
+    )
+    rows = list(csv.DictReader(io.StringIO(core.text)))
+    planes = await ask(
+        client,
+        "select p.publisherID, p.time_bounds_lower from caom2.Plane p join caom2.Observation o"
+        " on p.obsID = o.obsID where o.collection = 'CFHT' and o.intent = 'science'"
+        " and p.dataProductType is not null",
+        FORMAT="csv",
+    )
+    expected = {row["publisherID"]: row for row in csv.DictReader(io.StringIO(planes.text))}
+    assert {row["obs_publisher_did"] for row in rows} == set(expected)
+    for row in rows:
+        plane = expected[row["obs_publisher_did"]]
+        assert row["t_min"] == plane["time_bounds_lower"]
+        assert row["access_url"].startswith(
+            f"{str(client.base_url).rstrip('/')}/caom2ops/datalink?"
+        )
+    links = await client.get(rows[0]["access_url"])
+    assert parse(io.BytesIO(links.content)).get_first_table().array["ID"][0] in expected
+
+
+async def test_enumerations_count_planes(client: httpx.AsyncClient) -> None:
+    for counted, table in (("caom2.EnumField", "caom2.Plane"),
+                           ("caom2.ObsCoreEnumField", "ivoa.ObsCore")):  # fmt: skip
+        total = (await ask(client, f"select sum(num_tuples) from {counted}", FORMAT="csv")).text
+        rows = (await ask(client, f"select count(*) from {table}", FORMAT="csv")).text
+        assert abs(int(total.split()[1]) - int(rows.split()[1])) <= 5, counted
+    names = (await ask(client, "select * from caom2.distinct_proposal_id", FORMAT="csv")).text
+    assert names.split()[0] == "num_tuples,proposal_id"
+    assert len(names.split()) > 1
+
+
+async def test_parts_lead_down_to_the_arrays(client: httpx.AsyncClient) -> None:
+    query = (
+        "select t.name, c.naxis, c.position_axis_axis1_ctype from caom2.Artifact a"
+        " join caom2.Part t on t.artifactID = a.artifactID"
+        " join caom2.Chunk c on c.partID = t.partID where a.uri = 'cadc:CFHT/2376828o.fits.fz'"
+    )
+    text = (await ask(client, query, FORMAT="csv")).text
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 40
+    assert {(row["naxis"], row["position_axis_axis1_ctype"]) for row in rows} == {("2", "RA---TAN")}

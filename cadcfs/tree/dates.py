@@ -49,14 +49,17 @@ class DateDirectory:
     async def child(self, name: str) -> Child | None:
         if not self._prefix and RANGE.fullmatch(name):
             days_of(name)
-            return Child(self._below(name), certain=False)
+            asked = self._range(name)
+            return Child(asked, certain=await asked.is_known())
         undated = name == UNDATED and not self._prefix
         if not undated and not re.fullmatch(LEVELS[len(self._prefix)], name):
             return None
         known = await self._catalogue.known_days(self._question)
         if known is not None:
             return Child(self._below(name)) if name in self._names(known) else None
-        return Child(self._below(name), certain=False)
+        node = self._below(name)
+        certain = isinstance(node, ResultDirectory) and await node.is_known()
+        return Child(node, certain)
 
     def _names(self, days: Sequence[int | None]) -> set[str]:
         level = len(self._prefix)

@@ -84,7 +84,8 @@ class NamesDirectory:
         if (listed := directory_name(value, self._catalogue.names)) != name:
             return Child(OtherSpelling(key, listed))
         question = self._question.narrowed("name", value)
-        return Child(_answer(self._catalogue, question, key, self._recent), certain=False)
+        node = _answer(self._catalogue, question, key, self._recent)
+        return Child(node, certain=await node.is_known())
 
 
 class CollectionsOf:
@@ -108,6 +109,10 @@ class CollectionsOf:
         if not self._may_be_empty:
             await self._found()
 
+    async def is_known(self) -> bool:
+        """True where it is known to be there; never asks the network."""
+        return self._may_be_empty or bool(await self._catalogue.known_counts(self.question))
+
     async def entries(self) -> Entries:
         found = await self._found()
         if found and self._asked is not None:
@@ -123,7 +128,10 @@ class CollectionsOf:
             target = spellings.resolve(name)
             return None if target is None else Child(OtherSpelling(f"{self.key}/{name}", target))
         value = None if is_junk(name) else typed_value(name)
-        return None if value is None else Child(self._below(value), certain=False)
+        if value is None:
+            return None
+        node = self._below(value)
+        return Child(node, certain=await node.is_known())
 
     async def _found(self) -> Sequence[Collection]:
         found = await self._catalogue.counts(self.question)

@@ -103,7 +103,7 @@ class FacetDirectory:
         node = self._below(name, value)
         certain = False
         if isinstance(node, ResultDirectory):
-            certain = bool(await self._catalogue.known_rows(node.selection.question))
+            certain = await node.is_known()
         return Child(node, certain)
 
     async def _listed_child(self, name: str, known: Sequence[str]) -> Child | None:

@@ -67,6 +67,11 @@ class ResultDirectory:
         if not rows or (self._view and not (await self._sorted(rows)).has(self._view)):
             raise NotFound(f"{self.key}: the archive has nothing there")
 
+    async def is_known(self) -> bool:
+        """True where it is known to be there; never asks the network."""
+        rows = await self.selection.known_rows()
+        return rows is not None and (self._may_be_empty or bool(rows))
+
     async def entries(self) -> Entries:
         rows = await self.selection.rows()
         if rows and self._asked is not None:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from cadcfs.archive.conditions import parse_condition
 from cadcfs.tree.hints import README, hint
 from cadcfs.tree.junk_names import is_junk
 from cadcfs.tree.names import directory_name, typed_value
-from cadcfs.tree.node import Child, Entries, Node
+from cadcfs.tree.node import Child, Directory, Entries, Node
 from cadcfs.tree.selection import Selection
 from cadcfs.tree.spellings import OtherSpelling
 
 if TYPE_CHECKING:
     from cadcfs.tree.result import Asked
 
-Open = Callable[[Selection, str, "Asked"], Node]
+
+class Narrowed(Directory, Protocol):
+    """The directory of a selection."""
+
+    async def is_known(self) -> bool:
+        """True where it is known to be there."""
+
+
+Open = Callable[[Selection, str, "Asked"], Narrowed]
 """The directory of a selection, from its key and who hears that it was asked."""
 
 
@@ -46,9 +54,11 @@ class WhereDirectory:
         if is_junk(name):
             return None
         node = self._below(name)
-        return None if node is None else Child(node, certain=isinstance(node, OtherSpelling))
+        if node is None or isinstance(node, OtherSpelling):
+            return None if node is None else Child(node)
+        return Child(node, certain=await node.is_known())
 
-    def _below(self, name: str) -> Node | None:
+    def _below(self, name: str) -> Narrowed | OtherSpelling | None:
         """The result under *name*; raises `BadRequest` for what is no condition."""
         text = typed_value(name)
         if text is None:

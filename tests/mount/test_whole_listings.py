@@ -119,3 +119,28 @@ def test_a_listing_that_needs_longer_goes_on_behind(
     assert "being fetched" in error
     server.mend(slow)
     assert stat.S_ISDIR(os.stat(mount.path).st_mode)
+
+
+def test_what_was_listed_is_not_asked_of_the_daemon_again(mount: Mount, run: Run) -> None:
+    """A directory that is known is kept by the kernel, however it was come to."""
+    for place in (
+        "collections/SIMSURVEY/by-date/1980-01-01..2040-01-01",
+        "collections/CFHT/by-target/M31",
+        "collections/CFHT/region/10.6847_41.2688_0.1",
+        "region/10.6847_41.2688_0.1/CFHT",
+        "name/m31/CFHT",
+        "collections/CFHT/by-target/M31/where/productID.eq.2376828p",
+    ):
+        path = mount.path / place
+        names = [name for name in os.listdir(path) if ".fits" in name]
+        run("ls", "-l", path)
+        before = calls(mount)
+        for name in names[:500]:
+            os.lstat(path / name)
+        assert calls(mount) - before < 20, place
+
+
+def calls(mount: Mount) -> int:
+    """How many requests the daemon has had, told by how often it read from its device."""
+    text = Path(f"/proc/{mount.pid()}/io").read_text()
+    return int(next(line.split()[1] for line in text.splitlines() if line.startswith("syscr")))

@@ -7,6 +7,8 @@ cancelled, which pyvo's cannot.
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -56,14 +58,34 @@ class Tap:
             The service refused the query; its own words.
         Incomplete, Unavailable
         """
+        async with (
+            self.stream(adql, seconds=seconds) as pieces,
+            await trio.open_file(target, "wb") as file,
+        ):
+            async for piece in pieces:
+                await file.write(piece)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        adql: str,
+        *,
+        maxrec: int | None = None,
+        uploads: Mapping[str, bytes] | None = None,
+        seconds: float,
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The pieces of the answer, as VOTable; *uploads* are VOTables by table name.
+
+        Raises as `save` does.
+        """
         url, form = await self._question(adql)
+        if maxrec is not None:
+            form["MAXREC"] = str(maxrec)
+        if uploads:
+            form["UPLOAD"] = upload_parameter(uploads)
         try:
-            async with (
-                self._client.stream(url, form, seconds=seconds) as pieces,
-                await trio.open_file(target, "wb") as file,
-            ):
-                async for piece in pieces:
-                    await file.write(piece)
+            async with self._client.stream(url, form, uploads, seconds=seconds) as pieces:
+                yield pieces
         except CadcfsError as exc:
             raise refusal_in(exc) from exc
 
@@ -73,6 +95,11 @@ class Tap:
         return url, {
             "REQUEST": "doQuery", "LANG": "ADQL", "RESPONSEFORMAT": "votable", "QUERY": adql,
         }  # fmt: skip
+
+
+def upload_parameter(uploads: Iterable[str]) -> str:
+    """UPLOAD for tables that come along as parts of these names (TAP 1.1, 2.5.1)."""
+    return ";".join(f"{name},param:{name}" for name in uploads)
 
 
 def refusal_in(exc: CadcfsError) -> CadcfsError:

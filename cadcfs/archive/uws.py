@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 from xml.etree import ElementTree
 
 from cadcfs.archive.services import Services
-from cadcfs.archive.tap import refusal_in, told
+from cadcfs.archive.tap import refusal_in, told, upload_parameter
 from cadcfs.errors import CadcfsError, Incomplete, NotFound
 from cadcfs.network.client import Client
 
@@ -72,7 +72,7 @@ class Uws:
         log.info("making a job at %s: %s", url, adql)
         try:
             if uploads:
-                form["UPLOAD"] = ";".join(f"{name},param:{name}" for name in uploads)
+                form["UPLOAD"] = upload_parameter(uploads)
                 answer = await self._client.post_parts(url, form, uploads, seconds=seconds)
             else:
                 answer = await self._client.post(url, form, seconds=seconds)

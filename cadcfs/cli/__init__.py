@@ -11,11 +11,14 @@ from typing import Annotated
 import typer
 
 from cadcfs import __version__
+from cadcfs.cli import jobs as jobs_commands
 from cadcfs.cli.demo import demo, faults_help
 from cadcfs.cli.info import info, refresh
 from cadcfs.cli.login import login, logout, whoami
 from cadcfs.cli.mounting import mount, umount
+from cadcfs.cli.query import query
 from cadcfs.cli.status import status
+from cadcfs.cli.tables import collections, tables
 from cadcfs.errors import CadcfsError
 
 app = typer.Typer(
@@ -32,6 +35,10 @@ app.command()(whoami)
 app.command()(status)
 app.command()(info)
 app.command()(refresh)
+app.command()(query)
+app.add_typer(jobs_commands.app, name="jobs")
+app.command()(tables)
+app.command()(collections)
 app.command(epilog=faults_help())(demo)
 
 

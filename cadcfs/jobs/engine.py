@@ -29,6 +29,7 @@ class Jobs:
         self._registry = registry
         self._uws = uws
         self._tending = Tending(self.desk, uws, nursery, polled=polled)
+        nursery.start_soon(self._tending.watch)
 
     async def start(self) -> None:
         """Go on with what was under way when the last process ended."""

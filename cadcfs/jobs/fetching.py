@@ -1,24 +1,30 @@
-"""The result of a job: from the archive to disk, read along, and shown only when it is whole."""
+"""Results: from the archive to disk, read along, and shown only when they are whole."""
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import trio
 
 from cadcfs.archive.scan import Scan, Summary
-from cadcfs.archive.uws import RemoteJob, Uws
 from cadcfs.jobs.folder import settle
 
 log = logging.getLogger(__name__)
 
 
-async def fetch(
-    uws: Uws, remote: RemoteJob, target: Path, threads: trio.CapacityLimiter
+async def receive(
+    body: AbstractAsyncContextManager[AsyncIterator[bytes]],
+    place: str,
+    target: Path,
+    threads: trio.CapacityLimiter,
 ) -> Summary:
-    """Bring the result of *remote* to *target*; nothing is left of what fails.
+    """Bring the VOTable *body* to *target*; nothing is left of what fails.
+
+    *place* is what to call it in errors.
 
     Raises
     ------
@@ -31,7 +37,7 @@ async def fetch(
     Unavailable, NotFound
     """
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    scan = Scan(f"the result of job {remote.job_id}")
+    scan = Scan(place)
 
     def take(piece: bytes) -> None:
         opened.write(piece)
@@ -47,7 +53,7 @@ async def fetch(
 
     opened = await trio.to_thread.run_sync(part.open, "wb", limiter=threads)
     try:
-        async with await uws.result(remote) as pieces:
+        async with body as pieces:
             async for piece in pieces:
                 await trio.to_thread.run_sync(take, piece, limiter=threads)
         return await trio.to_thread.run_sync(finish, limiter=threads)

@@ -14,8 +14,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 QUERY = "query.adql"
@@ -30,6 +28,9 @@ class Folder:
         self.uploads = self.path / "uploads"
         self.tables = self.path / "tables"
         self._lock = root / f"{key}.lock"
+
+    def lock(self) -> Lock:
+        return Lock(self._lock)
 
     def make(self) -> None:
         for place in (self.work, self.uploads, self.tables):
@@ -53,19 +54,32 @@ class Folder:
     def remove_lock(self) -> None:
         self._lock.unlink(missing_ok=True)
 
-    @contextmanager
-    def locked(self) -> Iterator[bool]:
-        """True inside for the one process that may talk to the archive about this job."""
-        self._lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+class Lock:
+    """Held by the one process that may talk to the archive about a job."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._number: int | None = None
+
+    def acquire(self) -> bool:
+        """True if it is held now; the kernel lets go of it when the process dies."""
+        if self._number is not None:
+            return True
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        number = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield True
-            except BlockingIOError:
-                yield False
-        finally:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             os.close(number)
+            return False
+        self._number = number
+        return True
+
+    def release(self) -> None:
+        if self._number is not None:
+            os.close(self._number)
+            self._number = None
 
 
 def settle(file: Path) -> None:

@@ -72,6 +72,12 @@ class Registry:
         with self._lock:
             self._database.close()
 
+    def version(self) -> int:
+        """Another number after another process has changed something."""
+        with self._lock:
+            found: int = self._database.execute("PRAGMA data_version").fetchone()[0]
+        return found
+
     def jobs(self) -> list[Job]:
         """The jobs made here, by name."""
         found = self._select("is_ours = 1 AND wish IS NOT 'DELETE'")

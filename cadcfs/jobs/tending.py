@@ -17,7 +17,7 @@ from cadcfs.archive.scan import Summary
 from cadcfs.archive.uws import Uws
 from cadcfs.errors import BadRequest, CadcfsError, Forbidden, Incomplete, NotFound, Unavailable
 from cadcfs.jobs.desk import LOOK, Desk
-from cadcfs.jobs.fetching import fetch
+from cadcfs.jobs.fetching import receive
 from cadcfs.jobs.polling import Poller
 from cadcfs.jobs.record import Job, Phase, Wish
 from cadcfs.jobs.turns import Turns
@@ -62,10 +62,24 @@ class Tending:
         self.tend(job)
         return job
 
+    async def watch(self) -> None:
+        """Hear what another process wants of the jobs that are tended here, for ever."""
+        seen = await self._desk.in_thread(self._desk.registry.version)
+        while True:
+            await trio.sleep(LOOK)
+            if not self._tended:
+                continue
+            version = await self._desk.in_thread(self._desk.registry.version)
+            if version != seen:
+                for key in tuple(self._tended):
+                    job = await self._desk.row(key)
+                    if job is not None and job.wish is not None:
+                        self.nudge(job)
+            seen = version
+
     async def _tend_to_its_end(self, key: int) -> None:
         poller = Poller(self._uws, self._turns)
-        lock = self._desk.folder(key).locked()
-        is_mine = await self._desk.in_thread(lock.__enter__)
+        lock = self._desk.folder(key).lock()
         try:
             pause = FIRST_PAUSE
             while True:
@@ -74,11 +88,8 @@ class Tending:
                 job = await self._desk.row(key)
                 if job is None or not job.needs_care:
                     break
-                if not is_mine:
+                if not await self._desk.in_thread(lock.acquire):
                     await trio.sleep(LOOK)
-                    await self._desk.in_thread(lock.__exit__, None, None, None)
-                    lock = self._desk.folder(key).locked()
-                    is_mine = await self._desk.in_thread(lock.__enter__)
                     continue
                 pause = await self._advance(job, poller, pause)
         except Exception:
@@ -88,7 +99,7 @@ class Tending:
             self._tended.pop(key, None)
             self._desk.tell_news()
             with trio.CancelScope(shield=True):
-                await self._desk.in_thread(lock.__exit__, None, None, None)
+                await self._desk.in_thread(lock.release)
 
     async def _advance(self, job: Job, poller: Poller, pause: float) -> float:
         """One step, and a rest after one that failed; returns how long the next rest is."""
@@ -224,7 +235,8 @@ class Tending:
         done = self._fetches[job.key] = trio.Event()
         try:
             remote = await self._uws.job(job.archive_id)
-            summary = await fetch(self._uws, remote, place, self._desk.threads)
+            body, told = await self._uws.result(remote), f"the result of job {job.archive_id}"
+            summary = await receive(body, told, place, self._desk.threads)
             await self._desk.change(job, error=overflow(summary, job) if summary.cut else None)
         finally:
             del self._fetches[job.key]

@@ -126,7 +126,12 @@ class Client:
 
     @asynccontextmanager
     async def stream(
-        self, url: str, form: Form | None = None, *, seconds: float
+        self,
+        url: str,
+        form: Form | None = None,
+        parts: Mapping[str, bytes] | None = None,
+        *,
+        seconds: float,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The pieces of a long body; *seconds* count anew with each of them. Asked once.
 
@@ -136,7 +141,9 @@ class Client:
         """
         timeout = httpx.Timeout(seconds, connect=min(seconds, CONNECT_TIME))
         method = "GET" if form is None else "POST"
-        request = self._http.build_request(method, url, data=form, timeout=timeout)
+        request = self._http.build_request(
+            method, url, data=form, files=_files(parts), timeout=timeout
+        )
         with _as_ours(url):
             response = await self.wallet.authorized(lambda: self._begun(request))
             try:
@@ -176,13 +183,12 @@ class Client:
 
     async def _once(self, question: _Question, seconds: float) -> Answer:
         timeout = httpx.Timeout(seconds, connect=min(seconds, CONNECT_TIME))
-        parts = question.parts
         with _as_ours(question.url):
             request = self._http.build_request(
                 question.method,
                 question.url,
                 data=question.form,
-                files=None if parts is None else {n: (n, body) for n, body in parts.items()},
+                files=_files(question.parts),
                 timeout=timeout,
             )
             response = await self._followed(request, follow=question.follow)
@@ -233,6 +239,10 @@ class Client:
         if response.status_code == 401 and self.wallet.is_shown(url):
             return Unauthorized(words)
         return refusal_of(response.status_code, words)
+
+
+def _files(parts: Mapping[str, bytes] | None) -> dict[str, tuple[str, bytes]] | None:
+    return {name: (name, body) for name, body in parts.items()} if parts else None
 
 
 @contextmanager

@@ -1,0 +1,77 @@
+"""What commands that ask the archive share: settings, the parts that ask, an end by ^C."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from cadcfs.errors import CadcfsError
+
+if TYPE_CHECKING:
+    from cadcfs.engine import Engine
+    from cadcfs.jobs.opening import Desks
+
+T = TypeVar("T")
+
+RegistryUrl = Annotated[str | None, typer.Option(help="Where the services are listed.")]
+CacheDir = Annotated[Path | None, typer.Option(help="Where jobs and what was read are kept.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+@dataclass(frozen=True)
+class Session:
+    """One command's way to the archive."""
+
+    engine: Engine
+    desks: Desks
+
+
+def ask(
+    work: Callable[[Session], Awaitable[T]], registry_url: str | None, cache_dir: Path | None
+) -> T:
+    """Run *work* with a session; ^C ends it with code 130."""
+    import trio
+
+    from cadcfs import config
+
+    settings = config.load({"registry_url": registry_url, "cache_dir": cache_dir})
+    # What is worth a word at the command line is said by the command.
+    logging.getLogger("cadcfs").addHandler(logging.NullHandler())
+    try:
+        return trio.run(partial(_run, work, settings))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is not None:
+            sys.exit(130)
+        raise _cause(group) from group
+
+
+async def _run(work: Callable[[Session], Awaitable[T]], settings: Any) -> T:  # noqa: ANN401
+    from cadcfs.engine import running
+    from cadcfs.jobs.opening import opened
+
+    settings.cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with (
+        running(settings) as engine,
+        opened(settings, engine.client, engine.services, "anonymous") as desks,
+    ):
+        return await work(Session(engine, desks))
+
+
+def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one mistake in nested groups, for a sentence instead of a traceback."""
+    found, others = group.split(CadcfsError)
+    if found is None or others is not None:
+        return group
+    first: BaseException = found
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

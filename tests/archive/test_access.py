@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import sqlite3
 from contextlib import closing
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from astropy.io.votable import parse
 
 from cadcfs.demo.archive import Archive
 from cadcfs.demo.auth.users import TEAM
@@ -122,3 +124,31 @@ async def test_jobs_are_their_owners(client: httpx.AsyncClient, people: Headers)
     empty = await client.get("/argus/async")
     assert (empty.status_code, empty.text) == (403, "anonymous job listing not permitted")
     await client.delete(job, headers=people["demo"])
+
+
+async def test_links_and_cutouts_are_for_whom_they_are(
+    client: httpx.AsyncClient, people: Headers
+) -> None:
+    known, unknown = (f"ivo://cadc.nrc.ca/CFHT?{n}/{n}o" for n in ("2999001", "2999004"))
+    for name in PEOPLE:
+        links: dict[str, list[dict[str, str]]] = {}
+        for number in (known, unknown):
+            reply = await client.get(
+                "/caom2ops/datalink", params={"ID": number}, headers=people[name]
+            )
+            table = parse(io.BytesIO(reply.content)).get_first_table().to_table()
+            links[number] = [{key: str(row[key]) for key in table.colnames} for row in table]
+        said = {link["semantics"]: link["link_authorized"] for link in links[known]}
+        assert said["#this"] == str(name == "demo")
+        assert said["#preview"] == "True"
+        faults = [link["error_message"] for link in links[unknown] if link["error_message"]]
+        assert faults == ([] if name == "demo" else [f"NotFoundFault: {unknown}"])
+        cutout = await client.get(
+            "/caom2ops/sync",
+            params={"ID": "cadc:CFHT/2999004o.fits", "CIRCLE": "150 2 0.1"},
+            headers=people[name],
+        )
+        hidden = cutout.text.startswith("NotFound: ")
+        assert (cutout.status_code, hidden) == (400, name != "demo")
+        package = await client.get("/caom2ops/pkg", params={"ID": known}, headers=people[name])
+        assert (len(package.content) > 10_000) is (name == "demo")

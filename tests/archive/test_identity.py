@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from base64 import b64encode
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -139,6 +141,28 @@ async def test_a_certificate_is_its_user(served: Served) -> None:
             assert reply.headers["x-vo-authenticated"] == name
             assert reply.headers["location"] == f"{secure}/ac/users/{name}?idType=HTTP"
     assert {record.user for record in served.log.records()} == {None, "demo", "guest"}
+
+
+async def test_a_certificate_that_has_ended_shuts_out_of_public_data_too(
+    served: Served, tmp_path: Path
+) -> None:
+    pem = tmp_path / "old.pem"
+    pem.write_bytes(served.certificates.issue("demo", days=-1))
+    context = ssl.create_default_context(cafile=str(served.certificates.authority))
+    context.load_cert_chain(pem)
+    place = urlsplit(served.secure_registry_url)
+
+    def ask() -> str | None:
+        with (
+            socket.create_connection((place.hostname, place.port), timeout=30) as plain,
+            context.wrap_socket(plain, server_hostname=place.hostname) as secure,
+        ):
+            secure.sendall(b"GET /reg/resource-caps HTTP/1.1\r\nHost: x\r\n\r\n")
+            with pytest.raises(ssl.SSLError) as caught:
+                secure.recv(1)
+        return caught.value.reason
+
+    assert await trio.to_thread.run_sync(ask) == "SSLV3_ALERT_CERTIFICATE_EXPIRED"
 
 
 async def test_a_login_buys_a_certificate(

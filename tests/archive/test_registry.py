@@ -1,12 +1,10 @@
-"""The registry, the VOSI documents, and astroquery as an unmodified client of them."""
+"""The registry, the VOSI documents."""
 
 from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
 import httpx
-import pytest
-import trio
 
 from cadcfs.demo.server import Served
 
@@ -38,22 +36,3 @@ async def test_every_service_describes_itself(client: httpx.AsyncClient, served:
     tap = root.find("capability[@standardID='ivo://ivoa.net/std/TAP']/interface/accessURL")
     assert tap is not None
     assert (tap.get("use"), tap.text) == ("base", f"{served.base_url}/argus")
-
-
-async def test_astroquery_works_against_it(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask() -> tuple[int, int, int]:
-        from astropy import units
-        from astropy.coordinates import SkyCoord
-        from astroquery.cadc import CadcClass, conf, core
-
-        monkeypatch.setattr(core.get_access_url, "caps", {}, raising=False)
-        with conf.set_temp("CADC_REGISTRY_URL", served.registry_url):
-            cadc = CadcClass()
-            collections = cadc.get_collections()
-            named = cadc.query_name("m")
-            near = cadc.query_region(SkyCoord(10.0, 41.0, unit="deg"), radius=1.0 * units.deg)
-        return len(collections), len(named), len(near)
-
-    found, named, _near = await trio.to_thread.run_sync(ask)
-    assert found >= 1
-    assert named >= 1

@@ -58,8 +58,9 @@ class FaultControl:
             kind = told.pop("kind")
             fault = Fault(kind, told)
             number = await self.add(fault)
-        except (FaultError, ValueError) as error:
-            return PlainTextResponse(f"{error}\n", 400)
+        except (ValueError, RecursionError) as error:
+            words = " ".join(str(error).split())
+            return PlainTextResponse(f"{words}\n", 400)
         return JSONResponse(
             fault.as_json(number), 201, {"Location": f"{request.base_url}demo/faults/{number}"}
         )

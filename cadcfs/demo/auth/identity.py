@@ -7,7 +7,6 @@ where anonymous callers are welcome.
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import Protocol
@@ -110,7 +109,7 @@ def _known(name: str) -> Caller:
 def _by_password(value: str) -> Caller:
     try:
         name, _, password = b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InvalidTokenError("invalid credentials") from error
     user = user_named(name)
     if user is None or user.password != password:

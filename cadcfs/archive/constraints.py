@@ -21,7 +21,7 @@ ARCMINUTE = ("0.0166667", "0.016666666666667")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Constraint:
     """One narrowing of a question: a facet (`by-target`) and its value, None for NULL."""
 
@@ -29,7 +29,7 @@ class Constraint:
     value: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Question:
     """What a directory asks: a collection (None for all) and constraints, in any order."""
 

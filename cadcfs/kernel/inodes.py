@@ -31,8 +31,10 @@ class InodeTable:
     def node(self, inode: int) -> Node:
         return self._nodes[inode]
 
-    def number(self, node: Node) -> int:
-        """The number of *node*, whether the kernel knows it or not."""
+    def number(self, node: Node, before: int = 0) -> int:
+        """The number of *node*, whether the kernel knows it or not; *before* is what it was."""
+        if before and self._nodes.get(before, node) is node:
+            return before
         number = _hashed(node.key)
         while True:
             held = self._nodes.get(number)

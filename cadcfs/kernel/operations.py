@@ -70,6 +70,7 @@ class Operations(Writable):
         self._sizes = sizes
         self._uid, self._gid = os.getuid(), os.getgid()
         self._started_ns = time.time_ns()
+        self._shown = EntryAttributes()
 
     @answers_errno
     async def lookup(self, parent: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
@@ -126,9 +127,11 @@ class Operations(Writable):
             shown = pyfuse3.readdir_reply(token, (b".", b"..")[index], attributes, index + 1)
             return bool(shown)
         name, node = entries.names[index - 2], entries.nodes[index - 2]
-        number = self.inodes.number(node)
-        reply = self._entry(number, self._attributes_now(node), entries.valid)
-        if not pyfuse3.readdir_reply(token, os.fsencode(name), reply, index + 1):
+        number = self.inodes.number(node, entries.numbers[index - 2])
+        entries.numbers[index - 2] = number
+        # One object for all entries: a directory may have a million.
+        self._fill(self._shown, number, self._attributes_now(node), entries.valid)
+        if not pyfuse3.readdir_reply(token, os.fsencode(name), self._shown, index + 1):
             return False
         self.inodes.remember(number, node, inode)
         return True
@@ -239,6 +242,12 @@ class Operations(Writable):
 
     def _entry(self, inode: int, attributes: Attributes, entry_valid: float) -> EntryAttributes:
         entry = EntryAttributes()
+        self._fill(entry, inode, attributes, entry_valid)
+        return entry
+
+    def _fill(
+        self, entry: EntryAttributes, inode: int, attributes: Attributes, entry_valid: float
+    ) -> None:
         entry.st_ino = InodeT(inode)
         entry.st_mode = attributes.mode
         entry.st_size = attributes.size
@@ -248,4 +257,3 @@ class Operations(Writable):
         entry.st_mtime_ns = entry.st_ctime_ns = entry.st_atime_ns = attributes.mtime_ns
         entry.attr_timeout = attributes.valid
         entry.entry_timeout = entry_valid
-        return entry

@@ -14,7 +14,7 @@ from cadcfs.tree.reader import Reader
 class ArtifactFile:
     """A file of the archive in the version that its metadata names."""
 
-    __slots__ = ("_artifact", "_measured", "_reader")
+    __slots__ = ("_artifact", "_measured", "_public", "_reader")
 
     is_control = False
 
@@ -22,6 +22,7 @@ class ArtifactFile:
         self._reader = reader
         self._artifact = artifact
         self._measured: tuple[int, str | None] | None = None
+        self._public: Attributes | None = None
 
     @property
     def key(self) -> str:
@@ -29,6 +30,8 @@ class ArtifactFile:
         return f"file {self._artifact.version} {'public' if public else 'closed'}"
 
     def attributes_now(self) -> Attributes | None:
+        if self._public is not None:
+            return self._public
         size = self._artifact.size
         if size is None and self._measured is not None:
             size = self._measured[0]
@@ -80,4 +83,8 @@ class ArtifactFile:
             valid = min(LONG, max(0.0, artifact.release.timestamp() - time.time()))
         modified = artifact.modified
         mtime_ns = int(modified.timestamp() * 1000) * 1_000_000 if modified else 0
-        return Attributes(stat.S_IFREG | (0o444 if public else 0), size, mtime_ns, valid)
+        found = Attributes(stat.S_IFREG | (0o444 if public else 0), size, mtime_ns, valid)
+        if public:
+            # What is public stays so: said again for each entry of each listing.
+            self._public = found
+        return found

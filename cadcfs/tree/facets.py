@@ -71,6 +71,7 @@ class FacetDirectory:
         self._facet = facet
         self._recent = catalogue.recent(key)
         self._spellings: Spellings | None = None
+        self._listed: tuple[Spellings, Entries] | None = None
 
     @property
     def adql(self) -> tuple[str, ...]:
@@ -87,9 +88,11 @@ class FacetDirectory:
             return Entries(names, [self._below(name, typed_value(name)) for name in names])
         values = await self._catalogue.values(self._question, self._facet)
         spellings = await self._sorted(values)
-        names = sorted(spellings.values)
-        nodes: list[Node] = [self._below(name, spellings.values[name]) for name in names]
-        return Entries(names, nodes)
+        if self._listed is None or self._listed[0] is not spellings:
+            names = sorted(spellings.values)
+            nodes: list[Node] = [self._below(name, spellings.values[name]) for name in names]
+            self._listed = (spellings, Entries(names, nodes))
+        return self._listed[1]
 
     async def child(self, name: str) -> Child | None:
         if is_junk(name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeGuard
@@ -165,13 +166,15 @@ class Child:
 class Entries:
     """A directory's content at one moment: names in order, and their nodes.
 
-    *valid* is how many seconds the kernel may believe that the names are still there.
+    *valid* is how many seconds the kernel may believe that the names are still there. *numbers*
+    are kept for whoever gives the nodes numbers; 0 where that was not done yet.
     """
 
     def __init__(self, names: Sequence[str], nodes: Sequence[Node], valid: float = LONG) -> None:
         self.names = names
         self.nodes = nodes
         self.valid = valid
+        self.numbers = array("Q", bytes(8 * len(names)))
 
     @classmethod
     def of(cls, children: dict[str, Node], valid: float = LONG) -> Entries:

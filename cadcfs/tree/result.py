@@ -41,6 +41,11 @@ class ResultDirectory:
         True where a question without an answer is an empty directory, not a missing one.
     """
 
+    # A listing of names has one of these for each of them.
+    __slots__ = (
+        "_asked", "_catalogue", "_listed", "_may_be_empty", "_view", "_views", "key", "selection",
+    )  # fmt: skip
+
     def __init__(
         self, selection: Selection, key: str, view: str = "",
         asked: Asked | None = None, *, may_be_empty: bool = False,
@@ -52,6 +57,7 @@ class ResultDirectory:
         self._asked = asked
         self._may_be_empty = may_be_empty
         self._views: Views | None = None
+        self._listed: tuple[Sequence[Row], list[str], Entries] | None = None
 
     @property
     def adql(self) -> tuple[str, ...]:
@@ -78,7 +84,12 @@ class ResultDirectory:
             await self._asked()
         if not rows and not self._may_be_empty:
             raise NotFound(f"{self.key}: the archive has nothing there")
-        return Entries.of(await self._children(rows))
+        told = await self._told(rows)
+        # The same answer is listed again and again, and may have a hundred thousand files.
+        made_of = (rows, [node.key for node in told.values()])
+        if self._listed is None or self._listed[0] is not rows or self._listed[1] != made_of[1]:
+            self._listed = (*made_of, Entries.of(await self._children(rows, told)))
+        return self._listed[2]
 
     async def child(self, name: str) -> Child | None:
         rows = await self.selection.known_rows()
@@ -93,14 +104,14 @@ class ResultDirectory:
         node = (await self._told(rows)).get(name)
         return None if node is None else Child(node)
 
-    async def _children(self, rows: Sequence[Row]) -> dict[str, Node]:
+    async def _children(self, rows: Sequence[Row], told: Mapping[str, Node]) -> dict[str, Node]:
         views = await self._sorted(rows)
         children: dict[str, Node] = {
             name: ArtifactFile(self._catalogue.reader, artifact)
             for name, artifact in views.files.get(self._view, {}).items()
         }
         children |= {name: self._subview(name) for name in views.subviews(self._view)}
-        return children | await self._told(rows)
+        return children | dict(told)
 
     async def _told(self, rows: Sequence[Row]) -> dict[str, Node]:
         """What is made out of the rows and files of a result; its views have none of it."""
@@ -154,7 +165,8 @@ class ResultDirectory:
         return Child(UnlistedFile(f"{self.key}/{name}", find), certain=False)
 
     async def _find(self, name: str) -> File:
-        node = (await self._children(await self.selection.rows())).get(name)
+        rows = await self.selection.rows()
+        node = (await self._children(rows, await self._told(rows))).get(name)
         if node is None or not is_file(node):
             raise NotFound(f"{self.key}/{name}: no such file at the archive")
         return node

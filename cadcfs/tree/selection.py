@@ -14,6 +14,8 @@ from cadcfs.tree.catalogue import Catalogue
 class Selection:
     """The rows of one question that fulfil all conditions."""
 
+    __slots__ = ("_filtered", "catalogue", "conditions", "question")
+
     def __init__(
         self, catalogue: Catalogue, question: Question, conditions: tuple[Condition, ...] = ()
     ) -> None:

@@ -121,6 +121,7 @@ def in_parts(file: Path, rows: int) -> Iterator[bytes]:
         cuts.parser.Parse(b"", True)
         opened.seek(0)
         if not cuts.places:
+            # No rows to part, or none that could be.
             yield opened.read()
             return
         head = opened.read(cuts.places[0])
@@ -139,7 +140,6 @@ class _Cuts:
         self._rows = 0
         self._open: list[str] = []
         self._row = ""
-        self._begins = -1
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
@@ -147,7 +147,6 @@ class _Cuts:
     def _start(self, tag: str, _: dict[str, str]) -> None:
         self._open.append(tag)
         if tag.rpartition(":")[2] == "TABLEDATA":
-            self._begins = self.parser.CurrentByteIndex
             self._row = tag.replace("TABLEDATA", "TR")
             self.parser.StartElementHandler = self._cut
             self.parser.EndElementHandler = self._end_in_data
@@ -166,10 +165,7 @@ class _Cuts:
             if self._rows % self._every == 0:
                 self.parser.StartElementHandler = self._cut
         elif tag == self._open[-1]:
-            here = self.parser.CurrentByteIndex
-            if here == self._begins:
-                # <TABLEDATA/>: it is left out.
-                self._open.pop()
+            if self.places:
+                self.places.append(self.parser.CurrentByteIndex)
             self.tail = "".join(f"</{name}>" for name in reversed(self._open)).encode()
-            self.places += [here] if self.places else [here, here]
             self.parser.StartElementHandler = self.parser.EndElementHandler = None

@@ -104,6 +104,19 @@ class Uws:
         answer = await self._client.get(url, seconds=wait + max(GRACE, self._seconds))
         return parse_job(answer.body, answer.url)
 
+    async def listed(self) -> list[str]:
+        """Ids of the jobs of whoever asks; a service refuses this to nobody.
+
+        pyvo does not read such a list (UWS 1.1, 3: jobs).
+        """
+        url = f"{await self._services.tap_url()}/async"
+        answer = await self._client.get(url, seconds=self._seconds)
+        try:
+            root = ElementTree.fromstring(answer.body)  # noqa: S314  (expat refuses entity bombs)
+        except ElementTree.ParseError as exc:
+            raise Incomplete(f"{url}: no list of jobs: {exc}") from exc
+        return [e.get("id", "") for e in root.iter() if _tag(e) == "jobref" and e.get("id")]
+
     async def result(self, remote: RemoteJob) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The pieces of the result: what TAP calls `result`, wherever the service keeps it."""
         base = await self._url(remote.job_id)

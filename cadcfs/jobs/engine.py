@@ -18,6 +18,9 @@ from cadcfs.jobs.tending import Tending, progress
 
 log = logging.getLogger(__name__)
 
+ANONYMOUS = "anonymous"
+"""Whose jobs nobody's are; the archive does not list them."""
+
 
 class Jobs:
     """All jobs of one service and identity. For the event loop; disk work goes to threads."""
@@ -35,6 +38,12 @@ class Jobs:
         """Go on with what was under way when the last process ended."""
         for job in await self.desk.in_thread(self._registry.unfinished):
             self._tending.tend(job)
+
+    async def become(self, owner: str) -> None:
+        """Show and tend the jobs of *owner* from now on; those of others wait on disk."""
+        self._registry.owner = owner
+        self._tending.let_go()
+        await self.start()
 
     @property
     def under_way(self) -> int:
@@ -98,6 +107,14 @@ class Jobs:
             await self.desk.in_thread(self.folder(job).write_query, job.adql)
         self._tending.tend(job)
         return job
+
+    async def elsewhere(self) -> list[str]:
+        """Ids of the account's other jobs at the archive; none for nobody (UWS 1.1, 2.2.2.1)."""
+        if self._registry.owner == ANONYMOUS:
+            return []
+        ids = await self._uws.listed()
+        ours = {job.archive_id for job in await self.desk.in_thread(self._registry.jobs)}
+        return [job_id for job_id in ids if job_id not in ours]
 
     async def change(self, job: Job, **values: object) -> Job:
         return await self.desk.change(job, **values)

@@ -52,10 +52,10 @@ BUSY_TIME = 10.0
 
 
 class Registry:
-    """The jobs of one service and one identity."""
+    """The jobs of one service and one identity, *owner*, which may change."""
 
     def __init__(self, file: Path, service: str, owner: str) -> None:
-        self._service, self._owner = service, owner
+        self._service, self.owner = service, owner
         self._lock = threading.Lock()
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -110,7 +110,7 @@ class Registry:
                     "INSERT INTO jobs (service, owner, name, is_ours, archive_id, phase, adql,"
                     " created, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
-                        self._service, self._owner, name, is_ours, None if is_ours else name,
+                        self._service, self.owner, name, is_ours, None if is_ours else name,
                         Phase.PENDING if is_ours else Phase.UNKNOWN, adql, now, now,
                     ),
                 )  # fmt: skip
@@ -180,7 +180,7 @@ class Registry:
         with self._lock:
             rows = self._database.execute(
                 f"SELECT {COLUMNS} FROM jobs WHERE service = ? AND owner = ? AND ({condition})",
-                (self._service, self._owner, *values),
+                (self._service, self.owner, *values),
             ).fetchall()
         return [_job(row) for row in rows]
 

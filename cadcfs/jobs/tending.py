@@ -53,6 +53,11 @@ class Tending:
             self._tended[job.key] = trio.CancelScope()
             self._nursery.start_soon(self._tend_to_its_end, job.key)
 
+    def let_go(self) -> None:
+        """Look at everything anew: whose jobs these are has changed."""
+        for scope in self._tended.values():
+            scope.cancel()
+
     def nudge(self, job: Job) -> Job:
         """Have what was just written down reach the archive now."""
         self._desk.tell_news()
@@ -105,7 +110,11 @@ class Tending:
         """One step, and a rest after one that failed; returns how long the next rest is."""
         try:
             await self._step(job, poller)
-        except (Unavailable, Incomplete) as exc:
+        except (Unavailable, Incomplete, Forbidden) as exc:
+            if isinstance(exc, Forbidden) and job.archive_id is None:
+                await self._fail(job, str(exc))
+                return FIRST_PAUSE
+            # A job that is there may be seen again: by a network, a server, a login.
             log.warning("job %s: %s; trying again in %g s", job.name, exc, pause)
             with self._tended[job.key]:
                 await trio.sleep(pause)

@@ -60,6 +60,11 @@ class JobsDirectory:
 
     async def entries(self) -> Entries:
         children: dict[str, Node] = dict(await self._queries.files())
+        try:
+            for archive_id in await self._jobs.elsewhere():
+                children[archive_id] = UnknownJob(self, archive_id)
+        except CadcfsError as exc:
+            log.warning("only jobs made here are listed: %s", exc)
         children |= {job.name: self._directory(job) for job in await self._jobs.jobs()}
         return Entries.of(children, valid=0)
 

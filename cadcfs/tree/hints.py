@@ -24,6 +24,8 @@ reading a file fetches the bytes that are read, once, and keeps them on disk.
   region/10.6847_41.2688_0.1/             what covers a circle: ra, dec, radius in degrees
   name/m31/                               targets with this text in their name
                                           (both also below a collection, for that one alone)
+  jobs/                                   long queries: mkdir, write, run, wait, copy the result
+  tables/caom2.Plane.csv                  what can be asked: the columns of each table
 
 In a directory of files:
 
@@ -41,6 +43,14 @@ To paste:
   ls collections
   ls -l collections/CFHT/by-target/M31
   cp collections/CFHT/by-target/M31/*p.fits.fz ~
+
+  mkdir jobs/bright                       or, in short: cp q.adql jobs/bright.adql
+  cp mytable.csv jobs/bright/uploads/     becomes tap_upload.mytable (VOTable, FITS, ECSV, CSV)
+  cp q.adql jobs/bright/query.adql
+  echo RUN > jobs/bright/phase            ABORT stops it
+  cat jobs/bright/.wait                   opens when the job has ended
+  cp jobs/bright/result.vot ~             also result.csv, .tsv, .fits, .parquet; error.txt
+  rm -r jobs/bright                       also at the archive
 
 Characters that would hurt a shell or a FITS program are written =XX in names (hexadecimal):
 a target called "Fe/Ar" is the directory Fe=2FAr. Where that is listed, other spellings lead to it:

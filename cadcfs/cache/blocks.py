@@ -185,6 +185,8 @@ class BlockFile:
             sound = False
             if self._map is None or self._map.says_here(block):
                 log.warning("block %d of %s is damaged; it is fetched again", block, presence.key)
+            if self._map is not None:
+                self._map.distrust(block)
             self._drop((block,))
         return found if sound else None
 

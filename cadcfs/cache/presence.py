@@ -87,6 +87,7 @@ class MapFile:
         self._path = path
         self._heading = presence.heading()
         self._seen: tuple[int, int] = (0, 0)
+        self._damaged: dict[int, int] = {}
 
     def load(self) -> None:
         """Take what the map on disk says is here; a map that is not this file's says nothing."""
@@ -124,10 +125,14 @@ class MapFile:
         presence = self._presence
         told = array("Q", entries[: len(entries) // _ENTRY * _ENTRY])
         for block, checksum in enumerate(told, first):
-            if checksum and not presence.here[block]:
+            if checksum and not presence.here[block] and self._damaged.get(block) != checksum:
                 presence.sums[block] = checksum
                 presence.here[block] = 1
                 presence.count += 1
+
+    def distrust(self, block: int) -> None:
+        """Do not believe the entry of *block* as it is any more: its bytes are others."""
+        self._damaged[block] = self._presence.sums[block]
 
     def says_here(self, block: int) -> bool:
         """False where another process has evicted the block, or the map is gone."""

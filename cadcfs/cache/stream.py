@@ -281,7 +281,9 @@ class Stream:
                     if fetch not in waited_on:
                         fetch.waiting += 1
                         waited_on.add(fetch)
-                await progress.wait()
+                # What another process has fetched is here now, and nothing is under way for it.
+                if any(block in shared.under_way for block in absent):
+                    await progress.wait()
         finally:
             for fetch in waited_on:
                 fetch.waiting -= 1

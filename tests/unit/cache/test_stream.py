@@ -357,3 +357,36 @@ async def test_a_wrong_file_larger_than_the_quota_is_refused_at_its_end(tmp_path
         with pytest.raises(Corrupt):
             await read(stream, last, 131_072)
         await stream.aclose()
+
+
+async def test_a_block_that_was_damaged_on_disk_is_fetched_again(
+    tmp_path: Path, expect_log: Callable[[str], None]
+) -> None:
+    expect_log("block 1 of file is damaged")
+    source = Source()
+    async with running(tmp_path) as streams:
+        stream = await streams.open(VERSION, source)
+        assert await stream.read(0, SIZE) == CONTENT
+    path = min((tmp_path / "blocks-v2").rglob("*.data"))
+    damaged = bytearray(path.read_bytes())
+    damaged[100_000] ^= 1
+    path.write_bytes(damaged)
+    async with running(tmp_path) as streams:
+        stream = await streams.open(VERSION, source)
+        with trio.fail_after(20):
+            assert await read(stream, 65_536, 65_536) == CONTENT[65_536:131_072]
+    assert SIZE < source.total() <= SIZE + 131_072
+
+
+async def test_what_another_process_fetched_meanwhile_is_found(tmp_path: Path) -> None:
+    source = Source()
+    async with running(tmp_path) as ours, running(tmp_path) as theirs:
+        stream = await ours.open(VERSION, source)
+        assert await stream.read(0, 10) == CONTENT[:10]
+        other = await theirs.open(VERSION, source)
+        assert await other.read(0, SIZE) == CONTENT
+        await theirs.aclose()
+        asked = source.total()
+        with trio.fail_after(20):
+            assert await stream.read(0, SIZE) == CONTENT
+    assert source.total() == asked

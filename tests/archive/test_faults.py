@@ -28,7 +28,7 @@ PATIENCE = 30
 
 @pytest.fixture
 def uri(archive: Archive) -> str:
-    """A public image of some length."""
+    """A public image of some length, neither compressed nor in extensions."""
     with (
         closing(sqlite3.connect(archive.inventory)) as inventory,
         closing(sqlite3.connect(archive.database)) as database,
@@ -40,7 +40,8 @@ def uri(archive: Archive) -> str:
             " AND a.productType = 'science' AND p.dataRelease < '2021-01-01'"
             " GROUP BY a.uri HAVING count(*) = 1 ORDER BY a.uri"
         )
-        return str(next(uri for (uri,) in found if stored.get(uri, 0) > 300_000))
+        large = (str(uri) for (uri,) in found if stored.get(uri, 0) > 200_000)
+        return next(uri for uri in large if fits.getheader(archive.path_of(uri))["NAXIS"] == 2)
 
 
 @pytest.fixture
@@ -256,6 +257,35 @@ async def test_a_replaced_file_is_another_everywhere(
         hashlib.md5(archive.path_of(uri).read_bytes()).digest()
         == hashlib.md5(first.content).digest()
     )
+
+
+async def test_many_versions_are_all_different_and_do_not_pile_up(
+    control: Control, archive: Archive, uri: str
+) -> None:
+    seen = {archive.path_of(uri).read_bytes()}
+    for _ in range(6):
+        await control.add("replaced", uri=uri)
+        reply = await control.client.get(f"/raven/files/{uri}")
+        assert len(reply.content) == len(next(iter(seen)))
+        for other in seen:
+            different = sum(a != b for a, b in zip(reply.content, other, strict=True))
+            assert different > len(other) // 4
+        seen.add(reply.content)
+    assert len(seen) == 7
+    kept = [path for path in archive.root.parent.glob("serving-*/replaced/*") if path.is_file()]
+    assert len([path for path in kept if not path.is_symlink()]) == 4
+
+
+async def test_a_release_passes(control: Control, uri: str) -> None:
+    number = await control.add("embargo", uri=uri, seconds=3600)
+    assert (await control.client.get(f"/raven/files/{uri}")).status_code == 403
+    await control.client.delete(f"/demo/faults/{number}")
+    assert (await control.client.get(f"/raven/files/{uri}")).status_code == 200
+    await control.add("embargo", uri=uri, seconds=0.2)
+    with trio.fail_after(PATIENCE):
+        await trio.sleep(0.2)
+        while (await control.client.get(f"/raven/files/{uri}")).status_code != 200:
+            pass
 
 
 async def test_who_reads_while_a_file_is_replaced_reads_one_version(

@@ -35,16 +35,23 @@ class FaultControl:
 
     async def add(self, fault: Fault) -> int:
         """Put a fault into force; return its number."""
+        options = fault.options
         if fault.kind == "replaced":
-            await trio.to_thread.run_sync(self._versions.replace, fault.options["uri"])
+            await trio.to_thread.run_sync(self._versions.replace, options["uri"])
+            fault.claim()
+        elif fault.kind == "embargo":
+            await trio.to_thread.run_sync(
+                self._versions.embargo, options["uri"], options["seconds"]
+            )
             fault.claim()
         return self.faults.add(fault)
 
     async def remove(self, number: int) -> bool:
         """End a fault; say whether there was one of that number."""
         fault = self.faults.remove(number)
-        if fault is not None and fault.kind == "replaced":
-            await trio.to_thread.run_sync(self._versions.restore, fault.options["uri"])
+        if fault is not None and fault.kind in ("replaced", "embargo"):
+            mend = self._versions.restore if fault.kind == "replaced" else self._versions.lift
+            await trio.to_thread.run_sync(mend, fault.options["uri"])
         return fault is not None
 
     async def _list(self, _request: Request) -> Response:

@@ -125,6 +125,13 @@ KINDS: Mapping[str, Kind] = {
         "a file has another version from now on: bytes, checksum, date, rows of the tables",
         {"uri": Option(str, "artifact URI", required=True)},
     ),
+    "embargo": Kind(
+        "the data of a file's planes are public only so many seconds from now",
+        {
+            "uri": Option(str, "artifact URI", required=True),
+            "seconds": Option(_seconds, "until its release", 60.0),
+        },
+    ),
     "unavailable": Kind(
         "availability says false; all else in that service is 503",
         {"note": Option(str, "the note in the document", "System is offline for maintainence")},

@@ -16,9 +16,10 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from cadcfs.demo.faults.kinds import FaultError
 
 _PREFIX = "serving-"
 _LOCK = "lock"
+# Whoever has read of a version may still come for its bytes.
+_KEPT = 4
 
 
 @contextmanager
@@ -70,6 +73,7 @@ class Versions:
         self._build = build
         self._numbers = count(2)
         self._superseded: dict[Path, Path] = {}
+        self._versions: dict[str, deque[Path]] = {}
         self._lock = threading.Lock()
 
     def replace(self, uri: str) -> None:
@@ -90,6 +94,10 @@ class Versions:
             (place / digest).write_bytes(data)
             _link(place / self.archive.replaced_name(uri), Path(digest))
             self._tell(uri, len(data), f"md5:{digest}", _now())
+            versions = self._versions.setdefault(uri, deque())
+            versions.append(place / digest)
+            while len(versions) > _KEPT:
+                versions.popleft().unlink()
 
     def restore(self, uri: str) -> None:
         """Give a file its first version back (blocking)."""
@@ -100,6 +108,35 @@ class Versions:
                     "SELECT contentLength, contentChecksum FROM Artifact WHERE uri = ?", (uri,)
                 ).fetchone()
             self._tell(uri, length, checksum, _now())
+
+    def embargo(self, uri: str, seconds: float) -> None:
+        """Let the data of a file's planes be public only in so many seconds (blocking).
+
+        Raises
+        ------
+        FaultError
+            There is no such file.
+        """
+        with self._lock:
+            self._stored(uri)
+            release = _time(datetime.now(UTC) + timedelta(seconds=seconds))
+            self._set_release(uri, lambda _: release)
+
+    def lift(self, uri: str) -> None:
+        """Give the planes of a file their own release dates back (blocking)."""
+        with self._lock, closing(sqlite3.connect(self._build.database)) as build:
+            own = dict(build.execute("SELECT planeID, dataRelease FROM Plane"))
+            self._set_release(uri, own.get)
+
+    def _set_release(self, uri: str, release_of: Callable[[str], str | None]) -> None:
+        def described(caom2: sqlite3.Connection) -> None:
+            planes = caom2.execute("SELECT planeID FROM Artifact WHERE uri = ?", (uri,)).fetchall()
+            caom2.executemany(
+                "UPDATE Plane SET dataRelease = ?, maxLastModified = ? WHERE planeID = ?",
+                [(release_of(plane), _now(), plane) for (plane,) in planes],
+            )
+
+        self._change(self.archive.database, described)
 
     def _stored(self, uri: str) -> Path:
         try:
@@ -164,8 +201,11 @@ def _link(link: Path, target: Path) -> None:
 
 
 def _now() -> str:
-    now = datetime.now(UTC)
-    return f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03}"
+    return _time(datetime.now(UTC))
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}"
 
 
 def another_version(data: bytes, number: int) -> bytes:
@@ -180,15 +220,17 @@ def another_version(data: bytes, number: int) -> bytes:
 def _other_fits(data: bytes, number: int) -> bytes:
     from astropy.io import fits
 
-    with fits.open(io.BytesIO(_turned(data)), disable_image_compression=True, memmap=False) as hdus:
+    with fits.open(
+        io.BytesIO(_turned(data, number)), disable_image_compression=True, memmap=False
+    ) as hdus:
         hdus[0].header.add_history(f"cadcfs-synth: version {number}")
         written = io.BytesIO()
         hdus.writeto(written, checksum=True, output_verify="silentfix")
     return written.getvalue()
 
 
-def _turned(data: bytes) -> bytes:
-    """Turn the rows of every array and table round, so that versions differ all through."""
+def _turned(data: bytes, number: int) -> bytes:
+    """Put the rows of every array and table in another order, so that versions differ much."""
     from astropy.io import fits
 
     turned = bytearray(data)
@@ -201,5 +243,7 @@ def _turned(data: bytes) -> bytes:
             start = hdus.fileinfo(place)["datLoc"]
             if row and rows > 1:
                 lines = [turned[start + i * row : start + (i + 1) * row] for i in range(rows)]
-                turned[start : start + rows * row] = b"".join(reversed(lines))
+                shift = number % rows
+                lines.reverse()
+                turned[start : start + rows * row] = b"".join(lines[shift:] + lines[:shift])
     return bytes(turned)

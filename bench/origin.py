@@ -31,7 +31,7 @@ pid {where}/nginx.pid;
 error_log {where}/error.log warn;
 events {{ worker_connections 256; }}
 http {{
-    log_format bytes '$request_method $status $body_bytes_sent $uri';
+    log_format bytes '$request_method $status $body_bytes_sent $uri $http_range';
     access_log {where}/access.log bytes;
     sendfile on;
     tcp_nopush on;

@@ -307,8 +307,7 @@ class BlockFile:
             if self._data is None and self._place is not None:
                 overhead = PAGE + -(-8 * self.presence.blocks // PAGE) * PAGE
                 try:
-                    self._place.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                    self._data = DataFile.on_disk(self._place.path.with_suffix(".data"))
+                    self._data = self._opened(self._place.path.with_suffix(".data"))
                     self._unsettled += overhead * self._place.room.take(overhead)
                     self._place.room.enter(self)
                 except OSError as exc:
@@ -318,6 +317,14 @@ class BlockFile:
                 self._data = DataFile.in_memory()
                 self._memory.files += 1
             return self._data
+
+    @staticmethod
+    def _opened(path: Path) -> DataFile:
+        try:
+            return DataFile.on_disk(path)
+        except FileNotFoundError:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return DataFile.on_disk(path)
 
     def _leave_disk(self, data: DataFile, why: str) -> None:
         """Go on in memory: a full or broken disk must not fail a read. With the lock held."""

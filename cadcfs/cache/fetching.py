@@ -243,6 +243,8 @@ class Filler:
         if ready:
             self._transfer.file.write(self._block, content if not self._rest else content[:ready])
             self._block += -(-ready // presence.block_size)
+            if self._block >= self._blocks.stop:
+                return  # the end of the fetch wakes everybody, at once
             self._token.run_sync_soon(self._transfer.wake, idempotent=True)
 
     def end(self) -> None:

@@ -133,6 +133,9 @@ class Index:
         """Files whose writer has not said how much they take."""
         return [n for (n,) in self._database.execute("SELECT name FROM files WHERE in_use")]
 
+    def names(self) -> list[str]:
+        return [n for (n,) in self._database.execute("SELECT name FROM files")]
+
     def set_taken(self, name: str, taken: int) -> None:
         self._database.execute("UPDATE files SET bytes = ? WHERE name = ?", (taken, name))
 

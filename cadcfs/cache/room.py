@@ -90,10 +90,9 @@ class Room:
         self._ask(put)
 
     def enter(self, holder: Holder) -> None:
-        """*holder* begins to write, and may be asked for room."""
+        """*holder* begins to write, and may be asked for room; it is written down when settled."""
         with self._lock:
             self._holders.add(holder)
-            self.settle([holder])
 
     def settle(self, holders: Iterable[Holder], *, in_use: bool = True) -> None:
         """Write down what *holders* take, in one go."""
@@ -285,11 +284,23 @@ def dismiss_dead(index: Index, root: Path, own: str) -> None:
             index.set_taken(name, taken_by(root, name))
         else:
             index.remove(name)
+    _take_in(index, root)
     for writer in dead:
         index.dismiss(writer)
         (root / "writers" / writer).unlink(missing_ok=True)
         for path in (root / "new").glob(f"{writer}-*"):
             path.unlink(missing_ok=True)
+
+
+def _take_in(index: Index, root: Path) -> None:
+    """Write down files that nobody came to write down; those without a map are good for nothing."""
+    known = set(index.names())
+    for data in root.glob("??/*.data"):
+        if data.stem not in known:
+            try:
+                index.put([_read_entry(root, data.with_suffix(".map"))], in_use=False)
+            except (OSError, ValueError):
+                _unlinked(root, data.stem)
 
 
 def _is_dead(root: Path, writer: str) -> bool:

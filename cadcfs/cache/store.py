@@ -66,7 +66,7 @@ class BlockStore:
 
     def open_absent(self, version: Version) -> BlockFile | None:
         """The same if nothing of it is here, else None; does not block."""
-        if not self._works or data_path(self._root, name_of(version)).exists():
+        if not self._works or os.path.exists(data_path(self._root, name_of(version))):  # noqa: PTH110
             return None
         return self._unloaded(version)
 

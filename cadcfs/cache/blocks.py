@@ -11,12 +11,12 @@ import logging
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
+from cadcfs.cache.arrivals import Arrivals
 from cadcfs.cache.datafile import DataFile, Memory
 from cadcfs.cache.index import Entry
 from cadcfs.cache.presence import MapFile, Presence, runs
@@ -97,16 +97,17 @@ class BlockFile:
         self._data: DataFile | None = None
         self._lock = threading.Lock()
         self._opening = threading.Lock()
-        self._order: deque[range] = deque()
+        self._arrivals = Arrivals(self.presence)
         self._drops = 0
         self._unsettled = 0
         self._last_taken = 0
         self._matched = False
+        self._withholds = False
         self._closed = False
         self._memory = means.memory
         self._whole = None
         if version.md5:
-            self._whole = WholeCheck(version.size, means.executor, self.read_now)
+            self._whole = WholeCheck(version.size, means.executor, self.read_now, self._judge_late)
 
     def load(self) -> None:
         """Take over what earlier processes left."""
@@ -114,7 +115,7 @@ class BlockFile:
             return
         self._open_data()
         self._map.load()
-        self._order.extend(runs(b for b in range(self.presence.blocks) if self.presence.here[b]))
+        self._arrivals.note(runs(b for b in range(self.presence.blocks) if self.presence.here[b]))
         entry = self._place.room.find(name=self._place.name)
         self.layout = None if entry is None else entry.layout
 
@@ -211,10 +212,11 @@ class BlockFile:
                 raise Unavailable(f"{presence.key} was closed")
             self._put(data, offset, content)
             withheld = self._last_absent(block, len(sums), offset + len(content))
+            self._withholds = self._withholds or withheld is not None
             for number, checksum in enumerate(sums, block):
                 if number != withheld:
                     presence.add(number, checksum)
-            self._order.append(range(block, block + len(sums)))
+            self._arrivals.note((range(block, block + len(sums)),))
         if self._whole is not None and not self._matched:
             self._whole.feed(offset, content)
         if withheld is not None:
@@ -273,6 +275,7 @@ class BlockFile:
 
         found = self._whole.result(rest)
         with self._lock:
+            self._withholds = False
             if found is None or found == self.version.md5:
                 # None: parts of it were evicted before all of it was here.
                 self._matched = found is not None
@@ -287,6 +290,23 @@ class BlockFile:
             f"{self.version.key}: the bytes that arrived have MD5 {found}, "
             f"the archive says {self.version.md5}; they are thrown away"
         )
+
+    def _judge_late(self, found: str) -> None:
+        """The verdict on a file of which the last bytes were served before others had come.
+
+        Only a file that does not fit into the cache comes here: nothing of it waits for the whole.
+        """
+        with self._lock:
+            if self._withholds or self._matched:
+                return
+            self._matched = found == self.version.md5
+            if not self._matched:
+                log.warning(
+                    "%s: what was read has MD5 %s, the archive says %s",
+                    self.version.key, found, self.version.md5,
+                )  # fmt: skip
+                self.mismatches = 2
+                self._drop(range(self.presence.blocks))
 
     def _room_for(self, size: int) -> DataFile:
         """The data file, with leave to write *size* bytes to it; memory where there is no room."""
@@ -374,29 +394,19 @@ class BlockFile:
         with self._lock, data.alone() as alone:
             if not alone or self._closed:
                 return
-            going = tuple(self._oldest(size))
-            self._drop(going)
-            if self._map is not None:
-                self._map.save(going)
             step = self.presence.block_size
-            for run in runs(going):
-                data.punch(run.start * step, len(run) * step)
-
-    def _oldest(self, size: int) -> Iterator[int]:
-        """Blocks that nobody waits for, in the order in which they came."""
-        pinned = {block for pin in tuple(self.pins) for block in pin}
-        left = -(-size // self.presence.block_size)
-        for _ in range(len(self._order)):
-            run = self._order.popleft()
-            for number, block in enumerate(run):
-                if left <= 0:
-                    self._order.appendleft(run[number:])
-                    return
-                if block in pinned:
-                    self._order.append(range(block, block + 1))
-                elif self.presence.here[block]:
-                    left -= 1
-                    yield block
+            digested = self.presence.blocks
+            if self._whole is not None and self._whole.queued and not self._matched:
+                digested = self._whole.position // step
+            going = self._arrivals.leaving(-(-size // step), tuple(self.pins), digested)
+            self._drop(going)
+            try:
+                if self._map is not None:
+                    self._map.save(going)
+                for run in runs(going):
+                    data.punch(run.start * step, len(run) * step)
+            except OSError as exc:
+                log.warning("no room can be made in %s: %s", self.presence.key, exc)
 
     def save(self) -> None:
         """Make what is here survive a crash: first the data, then the map that says so."""

@@ -20,9 +20,15 @@ ReadBack = Callable[[int, int], bytes | None]
 
 
 class WholeCheck:
-    """Digests one file from its beginning, in a thread of *executor*."""
+    """Digests one file from its beginning, in a thread of *executor*.
 
-    def __init__(self, size: int, executor: Executor, read_back: ReadBack) -> None:
+    *at_end* hears of the whole's MD5 when the last byte was digested in that thread.
+    """
+
+    def __init__(
+        self, size: int, executor: Executor, read_back: ReadBack, at_end: Callable[[str], None]
+    ) -> None:
+        self._at_end = at_end
         self._size = size
         self._executor = executor
         self._read_back = read_back
@@ -37,6 +43,11 @@ class WholeCheck:
     def queued(self) -> int:
         """Bytes from the beginning that are digested, or will be."""
         return self._queued
+
+    @property
+    def position(self) -> int:
+        """Bytes from the beginning that are digested."""
+        return self._position
 
     def feed(self, offset: int, content: bytes | memoryview) -> None:
         """Take bytes that have arrived; those that are not next are read back later."""
@@ -83,11 +94,14 @@ class WholeCheck:
         while True:
             content = self._next()
             if content is None:
-                return
+                break
             self._digest.update(content)
             with self._state:
                 self._position += len(content)
                 self._state.notify_all()
+
+        if self._position == self._size:
+            self._at_end(self._digest.hexdigest())
 
     def _next(self) -> bytes | memoryview | None:
         """What is to be digested now; None, and not running any more, if that has not come."""

@@ -26,6 +26,7 @@ from cadcfs.kernel.interrupts import Interrupts
 from cadcfs.kernel.sizes import Sizes
 from cadcfs.kernel.writing import WRITES, Writable
 from cadcfs.tree.control import CONTROL_NAMES, Controls
+from cadcfs.tree.names import LONGEST
 from cadcfs.tree.node import (
     LONG,
     Attributes,
@@ -81,6 +82,8 @@ class Operations(Writable):
         if name in (b".", b".."):
             # Asked by NFS servers alone; the tree keeps no way up.
             raise FUSEError(errno.ENOENT)
+        if len(name) > LONGEST:
+            raise FUSEError(errno.ENAMETOOLONG)
         child = await self._child(self._directory(parent), os.fsdecode(name))
         if child is None:
             raise FUSEError(errno.ENOENT)
@@ -199,7 +202,7 @@ class Operations(Writable):
             setattr(reply, name, getattr(found, name))
         reply.f_files = len(self.inodes)
         reply.f_ffree = reply.f_favail = 0
-        reply.f_namemax = 255
+        reply.f_namemax = LONGEST
         return reply
 
     async def described(self, inode: int, node: Node) -> EntryAttributes:

@@ -55,10 +55,12 @@ def archive_value(name: str) -> str | None:
 def typed_value(name: str) -> str | None:
     """The value that somebody means who types *name*, which may be encoded or not.
 
-    None where no value of the archive can be meant: NULL, a cut name, bytes that are no UTF-8.
+    None where no value of the archive can be meant: NULL, a cut name, a NUL character, bytes that
+    are no UTF-8.
     """
     try:
-        return archive_value(name)
+        value = archive_value(name)
+        return None if value is None or "\0" in value else value
     except UnicodeError:
         return None
     except ValueError:

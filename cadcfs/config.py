@@ -32,6 +32,17 @@ LOOKERS = (
 """Names of programs that stat everything they show."""
 
 
+INDEXERS = (
+    "updatedb updatedb.plocate updatedb.mlocate mlocate baloo_file baloo_file_extractor "
+    "baloorunner tracker-miner-fs tracker-miner-fs-3 tracker-extract tracker-extract-3 "
+    "tracker-store localsearch-3 localsearch-extractor-3 recollindex tumblerd "
+    "evince-thumbnailer ffmpegthumbnailer totem-video-thumbnailer gdk-pixbuf-thumbnailer "
+    "gnome-thumbnail-font gsf-office-thumbnailer atril-thumbnailer glycin-thumbnailer "
+    "clamscan clamd clamonacc"
+)
+"""Names of programs that read whatever is mounted."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """All that can be set; times in seconds, sizes in bytes."""
@@ -83,6 +94,11 @@ class Settings:
     that would have to be made has size 0."""
     stat_allowance: int = 64
     """Files a minute that one program may have made by stat without opening them."""
+    walk_allowance: int = 60
+    """New directories a minute that one program may ask the archive for, half of them at once;
+    then it waits for its turn. 0 for no limit."""
+    indexers: str = INDEXERS
+    """Programs that get nothing but what is cached, by process name, parted by spaces."""
     metadata_time: float = 30.0
     """Time for small questions."""
     listing_time: float = 120.0

@@ -27,6 +27,7 @@ from cadcfs.kernel.callers import Lookers
 from cadcfs.kernel.failures import Failures
 from cadcfs.kernel.operations import Operations
 from cadcfs.kernel.sizes import Sizes
+from cadcfs.kernel.walks import Walks
 from cadcfs.kernel.xattrs import OperationsWithXattrs
 from cadcfs.logs import RecentLines
 from cadcfs.tree.catalogue import Catalogue
@@ -45,7 +46,7 @@ SWITCH_INTERVAL = 0.0005
 MAX_BACKGROUND = 1024
 """Read-ahead requests under way: with the kernel's 12, stuck ones block the rest."""
 
-COLLECTIONS_TIME = 0.3
+COLLECTIONS_TIME = 0.5
 """Seconds that a mount waits for the list of collections, which goes on behind."""
 
 
@@ -89,6 +90,8 @@ async def _serve(
             failures,
             settings.cache_dir,
             _sizes(settings),
+            Walks(settings.walk_allowance, settings.indexers.split(), settings.listing_time),
+            settings.listing_time,
         )
         status.operations = operations
         _attach(operations, mountpoint, settings)
@@ -111,7 +114,8 @@ def _tables(engine: Engine, settings: Settings, now: int) -> TablesDirectory:
 
 def _sizes(settings: Settings) -> Sizes:
     allowance = StatAllowance(settings.stat_allowance, settings.listing_time)
-    return Sizes(Lookers(settings.lookers.split()), allowance)
+    lookers = Lookers(f"{settings.lookers} {settings.indexers}".split())
+    return Sizes(lookers, allowance)
 
 
 async def _check(services: Services) -> None:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from cadcfs.errors import CadcfsError, Pending, Unavailable
+from cadcfs.cache.asker import current_asker, on_behalf_of
+from cadcfs.cache.flight import Flight
+from cadcfs.errors import Busy, CadcfsError, Pending, Unavailable
 
 if TYPE_CHECKING:
     import diskcache
@@ -47,6 +49,7 @@ class ListingStatistics:
     loads: int
     failures: int
     in_flight: int
+    waiting: int
 
 
 @dataclass(frozen=True)
@@ -70,15 +73,6 @@ class _Known:
     expired: bool = False
 
 
-class _Flight:
-    """One load under way and who waits for it."""
-
-    def __init__(self) -> None:
-        self.done = trio.Event()
-        self.since = time.time()
-        self.error: Exception | None = None
-
-
 class Listings:
     """A cache of whole answers. Methods are for the event loop; disk work goes to threads."""
 
@@ -88,7 +82,7 @@ class Listings:
         self._patience = patience
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._rows = 0
-        self._flights: dict[str, _Flight] = {}
+        self._flights: dict[str, Flight] = {}
         self._threads = trio.CapacityLimiter(2)
         self._disk: diskcache.Cache | None = None
         self._disk_works = True
@@ -98,8 +92,9 @@ class Listings:
 
     def statistics(self) -> ListingStatistics:
         return ListingStatistics(
-            len(self._known), self._rows, self._loads, self._failures, len(self._flights)
-        )
+            len(self._known), self._rows, self._loads, self._failures, len(self._flights),
+            sum(flight.waiting for flight in self._flights.values()),
+        )  # fmt: skip
 
     async def text(self, key: str, load: Callable[[], Awaitable[str]], fresh: float) -> str:
         """A short text answer (`archive.services.Memory`)."""
@@ -156,6 +151,8 @@ class Listings:
         ------
         Pending
             The load needs longer than the patience; it goes on behind.
+        Busy
+            The asker has asked too much, and nothing is known.
         CadcfsError
             What *load* raised, when no older answer can stand in.
         """
@@ -167,40 +164,47 @@ class Listings:
             is_stale = age < fresh * STALE_FACTOR and _has_content(known.value)
             # While it is being asked, who comes later need not wait for it.
             if is_stale or key in self._flights:
-                self._start(key, load)
+                self._refresh(key, load)
                 return known.value  # type: ignore[no-any-return]
         try:
-            await self._wait(self._start(key, load), key)
-        except (Unavailable, Pending) as exc:
+            await self._turn(key, known)
+            await self._start(key, load).wait(key, self._patience)
+        except (Unavailable, Pending, Busy) as exc:
             if known is None:
                 raise
             log.warning("%s; showing the answer of %s", exc, time.ctime(known.stored))
             return known.value  # type: ignore[no-any-return]
         return self._known[key].value  # type: ignore[no-any-return]
 
-    def _start(self, key: str, load: Callable[[], Awaitable[Any]]) -> _Flight:
+    async def _turn(self, key: str, known: _Known | None) -> None:
+        """Wait until the asker may ask something new; somebody else may ask it meanwhile."""
+        asker = current_asker()
+        if asker is not None and key not in self._flights and self._known.get(key) is known:
+            await asker.turn()
+
+    def _refresh(self, key: str, load: Callable[[], Awaitable[Any]]) -> None:
+        """Ask again behind, if whoever caused it may."""
+        asker = current_asker()
+        if key not in self._flights and (asker is None or asker.turn_nowait()):
+            self._start(key, load).behind = True
+
+    def _start(self, key: str, load: Callable[[], Awaitable[Any]]) -> Flight:
         flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = _Flight()
+        if flight is None or not flight.is_wanted:
+            flight = self._flights[key] = Flight()
             # In the cache's own nursery: the first asker may be interrupted, others wait on.
             self._nursery.start_soon(self._fly, key, load, flight)
         return flight
 
-    async def _wait(self, flight: _Flight, key: str) -> None:
-        with trio.move_on_after(self._patience):
-            await flight.done.wait()
-        if not flight.done.is_set():
-            raise Pending(f"no answer within {self._patience:g} s; it is being fetched: {key}")
-        if flight.error is not None:
-            raise flight.error
-
-    async def _fly(self, key: str, load: Callable[[], Awaitable[Any]], flight: _Flight) -> None:
+    async def _fly(self, key: str, load: Callable[[], Awaitable[Any]], flight: Flight) -> None:
         self._loads += 1
         known = None
         try:
-            known = _Known(await load(), time.time())
-            self._keep(key, known)
-            self._errors.pop(key, None)
+            # What a question needs to be asked (where the service is) is nobody's turn.
+            with flight.scope, on_behalf_of(None):
+                known = _Known(await load(), time.time())
+                self._keep(key, known)
+                self._errors.pop(key, None)
         except CadcfsError as exc:
             self._failed(key, exc)
             flight.error = exc
@@ -212,7 +216,8 @@ class Listings:
             if known is None and flight.error is None:
                 flight.error = Unavailable(f"{key}: the mount is ending")
             # Landed before it is stored: an answer that is on its way to disk is no question.
-            del self._flights[key]
+            if self._flights.get(key) is flight:
+                del self._flights[key]
             flight.done.set()
         if known is not None:
             await self._store(key, known)

@@ -11,19 +11,23 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyfuse3
 import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, FUSEError, InodeT, RequestContext
 
+from cadcfs.cache.asker import on_behalf_of
+from cadcfs.kernel.callers import caller_of
 from cadcfs.kernel.errnos import answers_errno
 from cadcfs.kernel.failures import Failures
 from cadcfs.kernel.handles import HandleTable
 from cadcfs.kernel.inodes import InodeTable
 from cadcfs.kernel.interrupts import Interrupts
 from cadcfs.kernel.sizes import Sizes
+from cadcfs.kernel.walks import Walks
 from cadcfs.kernel.writing import WRITES, Writable
 from cadcfs.tree.control import CONTROL_NAMES, Controls
 from cadcfs.tree.names import LONGEST
@@ -33,11 +37,13 @@ from cadcfs.tree.node import (
     Child,
     Directory,
     Entries,
+    File,
     Node,
     Opened,
     directory_attributes,
     is_directory,
     is_file,
+    is_provisional,
     is_symlink,
     is_writable_directory,
     is_writable_file,
@@ -47,7 +53,9 @@ from cadcfs.tree.node import (
 )
 
 LAST_RESORT = 150.0
-"""Seconds after which a call ends whatever it waits for; the layers below end much earlier."""
+"""Seconds after which a read ends although bytes come, if ever so slowly."""
+GRACE = 0.5
+"""Seconds for the layers below to say in words that the time is up."""
 
 BUFFER = 64 * 1024
 """Bytes that Python and the C library read at once (st_blksize). One that reads as much as the
@@ -60,8 +68,9 @@ class Operations(Writable):
     enable_writeback_cache = False
 
     def __init__(
-        self, root: Directory, controls: Controls, failures: Failures, disk: Path, sizes: Sizes
-    ) -> None:
+        self, root: Directory, controls: Controls, failures: Failures, disk: Path, sizes: Sizes,
+        walks: Walks, patience: float,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.inodes = InodeTable(root)
         self._controls = controls
@@ -73,6 +82,8 @@ class Operations(Writable):
         self.directories: HandleTable[tuple[int, Entries]] = HandleTable()
         self._disk = disk
         self._sizes = sizes
+        self._walks = walks
+        self._limit = patience + GRACE
         self._uid, self._gid = os.getuid(), os.getgid()
         self._started_ns = time.time_ns()
         self._shown = EntryAttributes()
@@ -100,7 +111,7 @@ class Operations(Writable):
     @answers_errno
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         node = self.inodes.node(inode)
-        with self.interrupts.waiting(ctx.pid, LAST_RESORT):
+        with self._waiting(ctx, self._limit):
             if is_directory(node):
                 await node.confirm()
                 return self._entry(inode, self._directory_attributes(node), LONG)
@@ -108,14 +119,23 @@ class Operations(Writable):
                 await node.find()
             if not is_file(node):
                 return self._entry(inode, self._attributes_now(node), LONG)
-            known = node.attributes_now()
-            if known is None:
-                known = await self._sizes.find(inode, node, ctx) or self._unmade()
+            return await self._file_entry(inode, node, ctx)
+
+    async def _file_entry(self, inode: int, node: File, ctx: RequestContext) -> EntryAttributes:
+        if is_provisional(node):
+            # The number that the name has from now on: cp compares it before and after it opens.
+            node = await node.find()
+            entry = await self._file_entry(self.inodes.number(node), node, ctx)
+            entry.attr_timeout = 0
+            return entry
+        known = node.attributes_now()
+        if known is None:
+            known = await self._sizes.find(inode, node, ctx) or self._unmade()
         return self._entry(inode, known, LONG)
 
     @answers_errno
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
-        with self.interrupts.waiting(ctx.pid, LAST_RESORT):
+        with self._waiting(ctx, self._limit):
             entries = await self._directory(inode).entries()
         return FileHandleT(self.directories.add((inode, entries)))
 
@@ -152,7 +172,7 @@ class Operations(Writable):
         node = self.inodes.node(inode)
         if not is_symlink(node):
             raise FUSEError(errno.EINVAL)
-        with self.interrupts.waiting(ctx.pid, LAST_RESORT):
+        with self._waiting(ctx, self._limit):
             return os.fsencode(await node.find())
 
     @answers_errno
@@ -163,7 +183,7 @@ class Operations(Writable):
         if not is_file(node):
             raise FUSEError(errno.EISDIR)
         self._sizes.opened(inode)
-        with self.interrupts.waiting(ctx.pid, patience(node, LAST_RESORT)):
+        with self._waiting(ctx, patience(node, self._limit)):
             opened = await node.open()
         handle = FileHandleT(self.files.add((opened, ctx.pid)))
         self._reading[handle] = inode
@@ -179,6 +199,7 @@ class Operations(Writable):
         here = opened.read_now(offset, size)
         if here is not None:
             return here
+        self._walks.refuse_indexer(caller_of(pid, 0))
         with self.interrupts.waiting(pid, LAST_RESORT):
             return await opened.read(offset, size)
 
@@ -219,6 +240,13 @@ class Operations(Writable):
             node = self.inodes.get(concerned)
             if node is not None and is_directory(node):
                 self._failures.note(node.key, number, reason)
+
+    @contextmanager
+    def _waiting(self, ctx: RequestContext, seconds: float) -> Iterator[None]:
+        """Let what is inside take *seconds* at most, for the caller alone."""
+        asker = self._walks.asker(ctx.pid, ctx.uid)
+        with on_behalf_of(asker), self.interrupts.waiting(ctx.pid, seconds):
+            yield
 
     async def _child(self, directory: Directory, name: str) -> Child | None:
         if name in CONTROL_NAMES:

@@ -6,13 +6,11 @@ the truth: a program that trusts a false 0 silently stores an empty file.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pyfuse3 import RequestContext
 
 from cadcfs.kernel.allowance import StatAllowance
 from cadcfs.kernel.callers import Lookers, caller_of
-from cadcfs.tree.node import Attributes, File, is_made, is_provisional
+from cadcfs.tree.node import Attributes, File, is_made
 
 
 class Sizes:
@@ -27,15 +25,9 @@ class Sizes:
 
         Raises
         ------
-        NotFound
-            There is no such file, as was found out now.
         Busy
             The caller has had too much made by stat.
         """
-        if is_provisional(node):
-            # What the name is may be another file in a minute.
-            found = await self.find(inode, await node.find(), ctx)
-            return found and replace(found, valid=0)
         known = node.attributes_now()
         if known is not None:
             return known

@@ -49,18 +49,45 @@ async def test_many_askers_cause_one_question(tmp_path: Path) -> None:
     assert archive.asked == 1
 
 
+async def waited_for(listings: Listings, askers: int) -> None:
+    while listings.statistics().waiting < askers:
+        await trio.testing.wait_all_tasks_blocked(0.001)
+
+
 async def test_the_first_asker_may_go_away(tmp_path: Path) -> None:
+    archive = Archive()
+    answers = []
+    async with trio.open_nursery() as nursery:
+        listings = Listings(tmp_path, nursery)
+
+        async def ask() -> None:
+            answers.append(await listings.get("k", archive.load, 60))
+
+        async with trio.open_nursery() as others:
+            async with trio.open_nursery() as askers:
+                askers.start_soon(ask)
+                others.start_soon(ask)
+                await waited_for(listings, 2)
+                askers.cancel_scope.cancel()
+            archive.gate.set()
+    assert answers == [archive.answer]
+    assert archive.asked == 1
+
+
+async def test_the_last_asker_to_go_takes_the_question_along(tmp_path: Path) -> None:
     archive = Archive()
     async with trio.open_nursery() as nursery:
         listings = Listings(tmp_path, nursery)
-        with trio.CancelScope() as scope:
-            async with trio.open_nursery() as askers:
+        async with trio.open_nursery() as askers:
+            for _ in range(3):
                 askers.start_soon(listings.get, "k", archive.load, 60)
-                await trio.testing.wait_all_tasks_blocked(0.01)
-                scope.cancel()
+            await waited_for(listings, 3)
+            askers.cancel_scope.cancel()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert not listings.statistics().in_flight
         archive.gate.set()
         assert await listings.get("k", archive.load, 60) == archive.answer
-    assert archive.asked == 1
+    assert archive.asked == 2
 
 
 async def test_an_answer_survives_a_restart(tmp_path: Path) -> None:

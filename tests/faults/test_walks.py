@@ -1,0 +1,170 @@
+"""The walk guard through a real mount: programs that walk ask no more than their allowance."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rig import Mount, Server
+
+MANY = "collections/SIMSURVEY/by-target"
+ALLOWANCE = 20
+
+
+@pytest.fixture
+def guarded(server: Server, tmp_path: Path) -> Iterator[Callable[..., Mount]]:
+    """Mounts with a walk guard."""
+    mounts = []
+
+    def start(allowance: int = ALLOWANCE, *options: str) -> Mount:
+        path = tmp_path / f"sky{len(mounts)}"
+        path.mkdir()
+        mounts.append(Mount(path, tmp_path / f"cache{len(mounts)}", server.registry_url))
+        mounts[-1].start(*options, environ={"CADCFS_WALK_ALLOWANCE": str(allowance)})
+        os.listdir(path / MANY)
+        server.forget()
+        return mounts[-1]
+
+    yield start
+    for mount in mounts:
+        mount.stop()
+
+
+def walk(*command: object) -> subprocess.Popen[str]:
+    """A walk in a group of its own, as a shell starts it."""
+    return subprocess.Popen(
+        [*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=20)
+
+
+def asked_after(server: Server, seconds: float, least: int) -> int:
+    """Queries after *seconds*, or later when there are *least* of them."""
+    end = time.monotonic() + 60
+    time.sleep(seconds)
+    while len(server.queries()) < least:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    return len(server.queries())
+
+
+@pytest.mark.parametrize(
+    "program", ["find {} -xdev", "du -s {}"], ids=lambda p: p.split()[0]
+)
+def test_a_walk_asks_no_more_than_its_allowance(
+    guarded: Callable[..., Mount], server: Server, program: str
+) -> None:
+    mount = guarded()
+    walker = walk(*program.format(mount.path / MANY).split())
+    try:
+        start = time.monotonic()
+        burst = ALLOWANCE // 2
+        asked = asked_after(server, 1, burst)
+        assert burst <= asked <= burst + (time.monotonic() - start) * ALLOWANCE / 60 + 1
+        # A person beside it is in another group.
+        beside = mount.path / "collections/CFHT/by-target/M31"
+        done = subprocess.run(
+            ["ls", beside], capture_output=True, text=True, timeout=60, start_new_session=True
+        )
+        assert "2376828p.fits.fz" in done.stdout
+        assert walker.poll() is None
+        assert (
+            f"{program.split(maxsplit=1)[0]} waits for its turn"
+            in (mount.path / ".cadcfs/log").read_text()
+        )
+    finally:
+        end(walker)
+
+
+def test_an_indexer_gets_what_is_cached_and_nothing_else(
+    guarded: Callable[..., Mount], server: Server, tmp_path: Path
+) -> None:
+    mount = guarded()
+    known = mount.path / "collections/CFHT/by-target/M31"
+    os.listdir(known)
+    server.forget()
+    updatedb = shutil.copy(shutil.which("find") or "", tmp_path / "updatedb")
+    done = subprocess.run(
+        [updatedb, known, "-maxdepth", "1", "-ls"], capture_output=True, text=True, timeout=60
+    )
+    assert "2376828p.fits.fz" in done.stdout
+    some = sorted(os.listdir(mount.path / MANY))[:20]
+    done = subprocess.run(
+        [updatedb, *(mount.path / MANY / name for name in some)],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.stderr.count("Device or resource busy") == len(some)
+    reader = shutil.copy(shutil.which("cat") or "", tmp_path / "tracker-extract")
+    done = subprocess.run(
+        [reader, known / "2376828p.fits.fz"], capture_output=True, text=True, timeout=60
+    )
+    assert "busy" in done.stderr
+    assert not server.requests()
+    # What it was refused is not remembered against others.
+    assert os.listdir(mount.path / MANY / some[0])
+
+
+def test_a_turn_that_comes_too_late_is_busy(guarded: Callable[..., Mount], server: Server) -> None:
+    mount = guarded(4, "-o", "listing_time=3")
+    names = [mount.path / MANY / name for name in sorted(os.listdir(mount.path / MANY))[:6]]
+    done = subprocess.run(
+        ["ls", *names], capture_output=True, text=True, timeout=60, start_new_session=True
+    )
+    assert done.returncode == 2
+    assert "Device or resource busy" in done.stderr
+    assert len(server.queries()) == 2
+    assert os.listdir(names[0])
+    assert "its next turn comes too late" in (mount.path / MANY / ".error").read_text()
+
+
+def test_a_waiting_walk_is_killed_at_once(guarded: Callable[..., Mount]) -> None:
+    mount = guarded(2)
+    walker = walk("find", mount.path / MANY)
+    log = mount.path / ".cadcfs/log"
+    while "waits for its turn" not in log.read_text():
+        time.sleep(0.05)
+    start = time.monotonic()
+    end(walker)
+    assert time.monotonic() - start < 10
+
+
+def copied(mount: Mount, targets: int, copies: Path) -> subprocess.CompletedProcess[str]:
+    """A script that copies one file from each of many targets."""
+    copies.mkdir()
+    script = (
+        'cd "$1"; ls | head -n "$2" | while read -r t; do cp "$t/urls.txt" "$3/$t" || exit; done'
+    )
+    return subprocess.run(
+        ["sh", "-c", script, "sh", mount.path / MANY, str(targets), copies],
+        capture_output=True, text=True, timeout=300, start_new_session=True,
+    )  # fmt: skip
+
+
+def test_a_script_over_many_cold_targets_ends_without_an_error(
+    guarded: Callable[..., Mount], tmp_path: Path
+) -> None:
+    done = copied(guarded(200), 103, tmp_path / "copies")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(os.listdir(tmp_path / "copies")) == 103
+
+
+@pytest.mark.soak
+def test_a_script_over_a_hundred_cold_targets_ends_with_the_usual_allowance(
+    guarded: Callable[..., Mount], server: Server, tmp_path: Path
+) -> None:
+    done = copied(guarded(60), 100, tmp_path / "copies")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(os.listdir(tmp_path / "copies")) == 100
+    assert len(server.queries()) == 100

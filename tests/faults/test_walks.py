@@ -60,9 +60,7 @@ def asked_after(server: Server, seconds: float, least: int) -> int:
     return len(server.queries())
 
 
-@pytest.mark.parametrize(
-    "program", ["find {} -xdev", "du -s {}"], ids=lambda p: p.split()[0]
-)
+@pytest.mark.parametrize("program", ["find {} -xdev", "du -s {}"], ids=lambda p: p.split()[0])
 def test_a_walk_asks_no_more_than_its_allowance(
     guarded: Callable[..., Mount], server: Server, program: str
 ) -> None:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 import pytest
@@ -50,7 +51,9 @@ TARGETS = [
     ("CFHT", "M31"), ("CFHT", "* alf UMi"), ("CFHT", "Undated"), ("CFHT", "Empty field"),
     ("GEMINI", "      6297.00"), ("GEMINI", "m31b"), ("DAO", "Fe/Ar @ 104 Her"),
     ("DAOCADC", "Fe/Ar @ 104 Her"), ("OMM", "NGC 4258"), ("HST", "HD  15082"),
-    ("GEMINICADC", "Ar,Xe"), ("IRIS", None), ("NOAO", "DES field"), ("LOTSS", "P124+62"),
+    ("GEMINICADC", "Ar,Xe"),
+    ("CFHT", "O'Neill's star"), ("CFHT", "η Carinae"), ("IRIS", None),
+    ("NOAO", "DES field"), ("LOTSS", "P124+62"),
 ]  # fmt: skip
 
 
@@ -175,3 +178,29 @@ def test_a_target(sky: Path, cadc: CadcClass, collection: str, target: str | Non
     )
     place = sky / "collections" / collection / "by-target" / directory_name(target)
     compare(cadc, theirs, [place], with_junk=True)
+
+
+@pytest.mark.parametrize(
+    ("collection", "region"),
+    [("CFHT", REGIONS["M31"]), ("CGPS", REGIONS["galactic coordinates"]),
+     ("OMM", REGIONS["junk among the good"]), ("GEMINI", "150_2_0.01"),
+     ("SIMDEEP", "200_10_0.001")],
+)  # fmt: skip
+def test_the_cutouts_of_a_region(sky: Path, cadc: CadcClass, collection: str, region: str) -> None:
+    """get_image_list() of what get_images() would ask for."""
+    position, radius = circle(region)
+    images = cadc.query_region(position, radius=radius, collection=collection)
+    images = images[images["dataProductType"] == "image"] if len(images) else images
+    place = sky / "collections" / collection / "region" / region
+    theirs = set(cadc.get_image_list(images, position, radius)) if len(images) else set()
+    ours = lines([place], "cutout-urls.txt") if (place / "cutout-urls.txt").exists() else set()
+    assert {_cut(url) for url in ours} == {_cut(url) for url in theirs}
+    assert theirs or collection in ("SIMDEEP", "GEMINI")
+
+
+def _cut(url: str) -> tuple[str, str, tuple[float, ...]]:
+    """Service, artifact and circle of a cutout's address, however it is spelled."""
+    parts = urlsplit(url)
+    told = {name.upper(): value for name, value in parse_qsl(parts.query)}
+    words = told["POS"].split()
+    return parts.path, told["ID"], (*map(float, words[1:]),)

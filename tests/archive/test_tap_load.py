@@ -81,6 +81,25 @@ def test_an_answer_is_never_held_whole(server: Server, form: str) -> None:
     assert _memory(server.process.pid) - before < 24_000_000
 
 
+async def test_whoever_hangs_up_stops_the_query(client: httpx.AsyncClient) -> None:
+    """Eight queries without end, given up, leave room for others."""
+    form = {"LANG": "ADQL", "QUERY": ENDLESS}
+
+    async def give_up(how: str) -> None:
+        async with httpx.AsyncClient(
+            base_url=client.base_url, follow_redirects=True, timeout=0.5
+        ) as own:
+            with pytest.raises(httpx.ReadTimeout):
+                await own.request(how, "/argus/sync", params=form)
+
+    async with trio.open_nursery() as nursery:
+        for turn in range(8):
+            nursery.start_soon(give_up, ("GET", "POST")[turn % 2])
+    with trio.fail_after(60):
+        reply = await client.get("/argus/sync", params={"LANG": "ADQL", "QUERY": SURVEY})
+    assert reply.status_code == 200
+
+
 def test_a_query_out_of_time_is_interrupted(archive: Archive) -> None:
     engine = Engine.over(archive.database)
     with pytest.raises(QueryFailedError, match="out of its time"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import trio
 from starlette.exceptions import HTTPException
@@ -33,6 +33,8 @@ from cadcfs.demo.tap.uws_documents import job_document
 _log = logging.getLogger(__name__)
 
 _JOBS_KEPT = 10_000
+# What a log shows of a request whose client did not wait for the answer (as nginx has it).
+_CLIENT_GONE = 499
 _UPLOADS_KEPT = 8 * UPLOAD_BYTES
 
 
@@ -91,30 +93,40 @@ class SyncEndpoint:
 
     async def _answer(self, job: Job, request: Request) -> Response:
         job.move("EXECUTING")
-        submission = job.submission
-        pace = pace_of(request.scope, submission.get("QUERY"))
-        await trio.sleep(pace.seconds)
         control = Control(self._engine.seconds)
+        outcome: list[tuple[Question, Result] | AdqlError | QueryFailedError] = []
+
+        async def ask() -> None:
+            try:
+                outcome.append(await self._begin(job, request, control))
+            except (AdqlError, QueryFailedError) as trouble:
+                outcome.append(trouble)
+
+        await until_hung_up(request, ask)
+        name = format_name(job.submission)
+        job.submission = Submission(job.submission.pairs)
+        if not outcome:
+            job.fail("the client hung up")
+            return Response(status_code=_CLIENT_GONE)
+        if isinstance(outcome[0], Exception):
+            return _refusal(job, name, outcome[0])
+        question, result = outcome[0]
+        headers = _headers(
+            question.format.content_type, f"result_{job.id}.{question.format.extension}"
+        )
+        return StreamedResult(self._stream(job, result, control), headers=headers)
+
+    async def _begin(self, job: Job, request: Request, control: Control) -> tuple[Question, Result]:
+        pace = pace_of(request.scope, job.submission.get("QUERY"))
+        await trio.sleep(pace.seconds)
         caller, base = caller_of(request.scope), str(request.base_url).rstrip("/")
 
         def begin() -> tuple[Question, Result]:
-            question = Question.of(submission)
-            setting = Setting(caller, base, uploads_of(submission), pace)
+            question = Question.of(job.submission)
+            setting = Setting(caller, base, uploads_of(job.submission), pace)
             return question, Result.begin(self._engine, question, setting, control)
 
-        try:
-            question, begun = await in_thread(self._limiter, control, begin)
-        except (AdqlError, QueryFailedError) as trouble:
-            job.fail(str(trouble))
-            status = 400 if isinstance(trouble, AdqlError) else 500
-            body = error_body(format_name(submission), str(trouble))
-            name = f"error_{job.id}.{body.extension}"
-            return Response(body.content, status, _headers(body.content_type, name))
-        finally:
-            job.submission = Submission(submission.pairs)
-        name = f"result_{job.id}.{question.format.extension}"
-        stream = self._stream(job, begun, control)
-        return StreamedResult(stream, headers=_headers(question.format.content_type, name))
+        return await in_thread(self._limiter, control, begin)
 
     async def _stream(self, job: Job, result: Result, control: Control) -> AsyncIterator[bytes]:
         try:
@@ -141,6 +153,28 @@ class StreamedResult(StreamingResponse):
             await super().stream_response(send)
         except (AdqlError, QueryFailedError) as trouble:
             _log.warning("an answer broke off: %s", trouble)
+
+
+async def until_hung_up(request: Request, work: Callable[[], Awaitable[None]]) -> None:
+    """Do some work, and stop it when its client hangs up; the request's body has been read."""
+    async with trio.open_nursery() as nursery:
+
+        async def watch() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(watch)
+        await work()
+        nursery.cancel_scope.cancel()
+
+
+def _refusal(job: Job, format_asked: str, trouble: Exception) -> Response:
+    job.fail(str(trouble))
+    status = 400 if isinstance(trouble, AdqlError) else 500
+    body = error_body(format_asked, str(trouble))
+    name = f"error_{job.id}.{body.extension}"
+    return Response(body.content, status, _headers(body.content_type, name))
 
 
 def _headers(content_type: str, file_name: str) -> dict[str, str]:

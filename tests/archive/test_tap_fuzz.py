@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from cadcfs.demo.adql.functions import SIGNATURES
 from tests.rig import Server, running_server
 
 
@@ -45,8 +46,39 @@ SHAPES = st.one_of(
 GEOMETRY = st.tuples(st.sampled_from(["CONTAINS", "INTERSECTS"]), SHAPES, SHAPES).map(
     lambda t: f"select top 3 planeID from caom2.Plane where {t[0]}({t[1]}, {t[2]}) = 1"
 )
+ATOMS = st.sampled_from(
+    _words("""
+    1 -5 3.7 'abc' '' NULL 9223372036854775807 1e308 '2020-01-01T00:00:00.000' 'circle(1)'
+    p.planeID p.calibrationLevel p.time_exposure p.position_bounds p.energy_bounds p.metaRelease
+    p.dataProductType p.position_dimension_naxis1 p.polarization_dimension
+""")
+)
+
+
+def _compound(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    calls = [
+        st.lists(inner, min_size=known.fewest, max_size=min(known.most, known.fewest + 1)).map(
+            lambda given, name=name: f"{name}({', '.join(given)})"
+        )
+        for name, known in SIGNATURES.items()
+    ]
+    three = st.tuples(inner, inner, inner)
+    return st.one_of(
+        *calls,
+        st.tuples(inner, st.sampled_from("+-*/"), inner).map(lambda t: f"({' '.join(t)})"),
+        three.map(lambda t: f"CASE WHEN {t[0]} > {t[1]} THEN {t[2]} ELSE {t[0]} END"),
+        st.tuples(inner, st.sampled_from(["INTEGER", "DOUBLE", "VARCHAR", "CHAR(3)"])).map(
+            lambda t: f"CAST({t[0]} AS {t[1]})"
+        ),
+    )
+
+
+EXPRESSIONS = st.recursive(ATOMS, _compound, max_leaves=8)
+TYPED = st.tuples(EXPRESSIONS, EXPRESSIONS, EXPRESSIONS).map(
+    lambda t: f"select top 9 {t[0]}, {t[1]} from caom2.Plane p where {t[2]} is not null"
+)
 QUERIES = st.one_of(
-    SOUP, GEOMETRY, st.text(max_size=80), st.just("select top 3 * from caom2.Plane")
+    SOUP, GEOMETRY, TYPED, st.text(max_size=80), st.just("select top 3 * from caom2.Plane")
 )
 VALUES = st.one_of(
     st.text(max_size=12),

@@ -22,7 +22,8 @@ _PARTS = (
     exp.Star, exp.Alias, exp.Where, exp.Group, exp.Having, exp.Order, exp.Ordered, exp.Distinct,
     exp.Limit, exp.Subquery, exp.In, exp.Between, exp.Like, exp.Escape, exp.Is, exp.Null,
     exp.Not, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Add, exp.Sub, exp.Mul,
-    exp.Div, exp.Neg, exp.DPipe, exp.Paren, exp.Literal, exp.DataType, exp.Anonymous,
+    exp.Div, exp.Neg, exp.DPipe, exp.Paren, exp.Literal, exp.DataType, exp.DataTypeParam,
+    exp.Anonymous,
     exp.Count, exp.Sum, exp.Min, exp.Max, exp.Avg, exp.Lower, exp.Upper, exp.Cast, exp.Case,
     exp.If, exp.And, exp.Or, exp.Exists,
 )  # fmt: skip

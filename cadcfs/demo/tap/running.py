@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -67,7 +68,12 @@ class Result:
     def _written(self, header: Header) -> Iterator[bytes]:
         text = self._writer.begin(header)
         for batch in self._cut():
-            yield text + self._writer.rows(batch)
+            try:
+                rows = self._writer.rows(batch)
+            except (ValueError, TypeError, OverflowError, struct.error) as trouble:
+                # SQLite lets every column hold anything, such as the two branches of a CASE.
+                raise AdqlError(f"a value does not fit its column: {trouble}") from trouble
+            yield text + rows
             text = b""
         yield text + self._writer.end(overflow=self._overflow)
 

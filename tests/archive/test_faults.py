@@ -10,6 +10,7 @@ import sqlite3
 import ssl
 from base64 import b64encode
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from cadcfs.demo.faults.rules import Fault
 from cadcfs.demo.server import Served, serve
 
 PATIENCE = 30
+QUIET = 0.4
 
 
 @pytest.fixture
@@ -65,13 +67,18 @@ class Control:
         return [fault["fired"] for fault in (await self.client.get("/demo/faults")).json()]
 
 
-def received(base: str, path: str, timeout: float = PATIENCE) -> tuple[bytes, str]:
-    """Read a raw answer to its end; say how it ended: FIN, RST or silence."""
+def received(base: str, path: str, *, quiet_after: int | None = None) -> tuple[bytes, str]:
+    """Read a raw answer to its end; say how it ended: FIN, RST or silence.
+
+    Silence is told from slowness by where it begins: after so many bytes of the body.
+    """
     place = urlsplit(base)
-    with socket.create_connection((place.hostname, place.port), timeout=timeout) as connection:
+    with socket.create_connection((place.hostname, place.port), timeout=PATIENCE) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         got = b""
         while True:
+            if quiet_after is not None and len(body_of(got)) >= quiet_after:
+                connection.settimeout(QUIET)
             try:
                 piece = connection.recv(65536)
             except ConnectionResetError:
@@ -133,9 +140,9 @@ async def test_a_short_body_ends_with_fin(control: Control, served: Served, uri:
 async def test_there_may_be_no_answer_at_all(control: Control, served: Served) -> None:
     for kind, expected in (("reset", "RST"), ("short", "FIN"), ("stall", "silence")):
         number = await control.add(kind, path="^/argus/", after="nothing")
-        got, end = await trio.to_thread.run_sync(
-            received, served.base_url, "/argus/capabilities", 0.5 if kind == "stall" else PATIENCE
-        )
+        quiet_after = 0 if kind == "stall" else None
+        read = partial(received, served.base_url, "/argus/capabilities", quiet_after=quiet_after)
+        got, end = await trio.to_thread.run_sync(read)
         assert (got, end) == (b"", expected)
         await control.client.delete(f"/demo/faults/{number}")
         assert "argus" in (await control.client.get("/argus/capabilities")).text
@@ -145,7 +152,8 @@ async def test_a_stalled_connection_stays_open(
     control: Control, served: Served, archive: Archive, uri: str
 ) -> None:
     number = await control.add("stall", path="^/minoc/", after=5000)
-    got, end = await trio.to_thread.run_sync(received, served.base_url, f"/minoc/files/{uri}", 0.5)
+    read = partial(received, served.base_url, f"/minoc/files/{uri}", quiet_after=5000)
+    got, end = await trio.to_thread.run_sync(read)
     assert (len(body_of(got)), end) == (5000, "silence")
     await control.client.delete(f"/demo/faults/{number}")
     await control.add("stall", path="^/minoc/", after=5000, seconds=0.2)

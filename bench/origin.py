@@ -66,7 +66,7 @@ class Origin:
         self._where = where
         self.plain_port, self.tls_port = _free_port(), _free_port()
         self.certificate = where / "authority.pem"
-        self._tables = _Tables(entries)
+        self._tables = Tables(entries)
         self._nginx: subprocess.Popen[bytes] | None = None
         self._read = 0
 
@@ -130,13 +130,13 @@ class Origin:
                 file.write(blob.bytes())
 
 
-class _Tables(ThreadingHTTPServer):
+class Tables(ThreadingHTTPServer):
     """TAP as far as a mount asks it."""
 
     daemon_threads = True
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), TableHandler)
         self.asked = 0
         self.answers: dict[str, bytes] = {}
         by_observation: dict[str, list[Entry]] = {}
@@ -166,9 +166,9 @@ def row_of(entry: Entry) -> dict[str, str]:
     return defaultdict(str, known)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class TableHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Tables
+    server: Tables
 
     def do_POST(self) -> None:
         self.server.asked += 1

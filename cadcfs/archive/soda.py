@@ -59,12 +59,14 @@ class Soda:
         publisher_id
             Of a plane of *collection*, to ask for the links of.
         circle
-            Right ascension, declination and radius (ICRS, deg) as text, sent digit by digit.
+            Right ascension, declination and radius (ICRS, deg) as text. The same digits are
+            sent, written as Python writes a float, for the sake of who compares addresses.
         """
         base = await self._memory.text(
             f"soda {collection}", lambda: self._address(publisher_id), DAY
         )
-        return f"{base}?{urlencode({'ID': uri, 'POS': 'CIRCLE ' + ' '.join(circle)})}"
+        place = " ".join(repr(float(number)) for number in circle)
+        return f"{base}?{urlencode({'ID': uri, 'POS': f'CIRCLE {place}'})}"
 
     async def cut(self, url: str, uri: str, path: Path) -> None:
         """Write the cutout behind *url* to *path*, whole.

@@ -33,9 +33,13 @@ In a directory of files:
   previews/                previews and thumbnails
   auxiliary/               weights, catalogues, and whatever else belongs to the data
   junk/                    what the observatory flagged as unusable
+  headers/                 all FITS headers as text, without fetching the pixels
+  unpacked/                plain FITS of what fpack or gzip packed
+  cutouts/                 in a region: the circle, cut out of each image; its size
+                           is 0 for ls until it is read
   where/                   the same files, narrowed: where/time_exposure.gt.120/
   metadata.vot, .csv       all that is known of their observations
-  urls.txt                 the addresses of the data
+  urls.txt                 the addresses of the data; cutout-urls.txt: of the cutouts
   about.txt                how many files and bytes there are
 
 To paste:

@@ -8,7 +8,7 @@ import tarfile
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -188,3 +188,36 @@ def test_a_program_that_stats_without_opening_waits_for_its_turn(
     # What is opened is given back, so copying never waits.
     assert run("md5sum", *names).returncode == 0
     assert run("stat", "-c", "%s", *names).returncode == 0
+
+
+@pytest.fixture
+def mended(server: Server) -> Iterator[None]:
+    yield
+    server.mend()
+
+
+@pytest.mark.usefixtures("mended")
+def test_a_cutout_that_breaks_off_is_asked_again(cutouts: Path, server: Server) -> None:
+    uri = "cadc:CFHT/2376828p.fits.fz"
+    whole = direct(server, uri)
+    os.listdir(cutouts)
+    server.fault("short", path="^/minoc/", after=9000, count=1)
+    server.fault("reset", path="^/minoc/", after=20_000, count=1)
+    assert (cutouts / "2376828p.fits").read_bytes() == whole
+
+
+@pytest.mark.usefixtures("mended")
+def test_a_service_that_is_down_is_an_error_and_not_an_empty_file(
+    cutouts: Path, server: Server, expect_log: ExpectLog
+) -> None:
+    expect_log("EIO: .*/caom2ops/sync.*HTTP 503")
+    server.fault("busy", path="^/caom2ops/datalink")
+    down = server.fault("busy", path="^/caom2ops/sync")
+    name = cutouts / "2376828p.fits"
+    for attempt in (name.read_bytes, name.stat):
+        with pytest.raises(OSError, match="Input/output error"):
+            attempt()
+    assert name.name in os.listdir(cutouts)
+    server.mend(down)
+    # Without links the registry tells where cutouts are made.
+    assert name.stat().st_size == len(name.read_bytes()) > 2880

@@ -187,3 +187,12 @@ def test_source_extractor(both: tuple[Path, Path], run: Run, tmp_path: Path) -> 
         found.append((tmp_path / f"{path.stem}.cat").read_text())
     assert found[0] == found[1]
     assert len(found[0].splitlines()) > 40
+
+
+def test_headers_come_from_the_file_where_the_service_has_none(m31: Path, server: Server) -> None:
+    stored = min(server.archive.files.rglob("2376828p.fits.fz"))
+    assert os.listdir(m31 / "headers")
+    server.fault("busy", status=400, path="^/raven/files/.*2376828p", count=1)
+    text = (m31 / "headers" / f"{stored.name}.txt").read_text()
+    assert len([line for line in text.splitlines() if line.startswith("XTENSION=")]) == 40
+    assert bytes_of_files(server) < stored.stat().st_size / 2

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
-from typing import TypeAlias
 
 from cadcfs.archive import queries
 from cadcfs.archive.constraints import Question
@@ -16,14 +16,16 @@ from cadcfs.tree.junk_names import is_junk
 from cadcfs.tree.names import directory_name, typed_value
 from cadcfs.tree.node import Child, Entries, Node
 from cadcfs.tree.positions import NamedRegion, canonical, parse_region
-from cadcfs.tree.recent import Recent
 from cadcfs.tree.result import Asked, ResultDirectory
 from cadcfs.tree.selection import Selection
 from cadcfs.tree.spellings import OtherSpelling, Spellings
 
 
-class RegionsDirectory:
-    """Circles on the sky, of all collections or of one."""
+class EndlessDirectory(ABC):
+    """A directory in which any question may be asked; a subclass knows what a name asks."""
+
+    kind = ""
+    """Of the hint that is listed beside what was asked lately."""
 
     def __init__(self, catalogue: Catalogue, question: Question, key: str) -> None:
         self.key = key
@@ -35,56 +37,63 @@ class RegionsDirectory:
         return
 
     async def entries(self) -> Entries:
-        lately = {name: self._below(name) for name in await self._recent.names()}
-        return Entries.of({README: hint("region"), **lately})
+        children: dict[str, Node] = {README: hint(self.kind)}
+        for name in await self._recent.names():
+            if (child := await self.asked(name)) is not None:
+                children[name] = child.node
+        return Entries.of(children)
 
     async def child(self, name: str) -> Child | None:
         if name == README:
-            return Child(hint("region"))
-        found = None if is_junk(name) else parse_region(name)
+            return Child(hint(self.kind))
+        return None if is_junk(name) else await self.asked(name)
+
+    @abstractmethod
+    async def asked(self, name: str) -> Child | None:
+        """What *name* asks; raises `BadRequest` for what is malformed."""
+
+    def _answer(
+        self, name: str, question: Question, *, may_be_empty: bool = False
+    ) -> CollectionsOf | ResultDirectory:
+        """The directory of a question: of all collections, or the result of one."""
+        key, asked = f"{self.key}/{name}", partial(self._recent.note, name)
+        if question.collection is None:
+            return CollectionsOf(self._catalogue, question, key, asked, may_be_empty=may_be_empty)
+        selection = Selection(self._catalogue, question)
+        return ResultDirectory(selection, key, asked=asked, may_be_empty=may_be_empty)
+
+
+class RegionsDirectory(EndlessDirectory):
+    """Circles on the sky, of all collections or of one."""
+
+    kind = "region"
+
+    async def asked(self, name: str) -> Child | None:
+        found = parse_region(name)
         if found is None:
             return None
         key = f"{self.key}/{name}"
         if isinstance(found, NamedRegion):
             return Child(ResolvedLink(key, self._catalogue, found), certain=False)
-        return Child(self._below(name) if found == name else OtherSpelling(key, found))
-
-    def _below(self, name: str) -> Node:
-        question = self._question.narrowed("region", name)
+        if found != name:
+            return Child(OtherSpelling(key, found))
         # A circle without data is a good question with an empty answer.
-        return _answer(self._catalogue, question, f"{self.key}/{name}", self._recent, empty=True)
+        question = self._question.narrowed("region", name)
+        return Child(self._answer(name, question, may_be_empty=True))
 
 
-class NamesDirectory:
+class NamesDirectory(EndlessDirectory):
     """Parts of target names, of all collections or of one."""
 
-    def __init__(self, catalogue: Catalogue, question: Question, key: str) -> None:
-        self.key = key
-        self._catalogue = catalogue
-        self._question = question
-        self._recent = catalogue.recent(key)
+    kind = "name"
 
-    async def confirm(self) -> None:
-        return
-
-    async def entries(self) -> Entries:
-        lately: dict[str, Node] = {}
-        for name in await self._recent.names():
-            if (child := await self.child(name)) is not None:
-                lately[name] = child.node
-        return Entries.of({README: hint("name"), **lately})
-
-    async def child(self, name: str) -> Child | None:
-        if name == README:
-            return Child(hint("name"))
-        value = None if is_junk(name) else typed_value(name)
+    async def asked(self, name: str) -> Child | None:
+        value = typed_value(name)
         if value is None:
             return None
-        key = f"{self.key}/{name}"
         if (listed := directory_name(value, self._catalogue.names)) != name:
-            return Child(OtherSpelling(key, listed))
-        question = self._question.narrowed("name", value)
-        node = _answer(self._catalogue, question, key, self._recent)
+            return Child(OtherSpelling(f"{self.key}/{name}", listed))
+        node = self._answer(name, self._question.narrowed("name", value))
         return Child(node, certain=await node.is_known())
 
 
@@ -161,16 +170,3 @@ class ResolvedLink:
         ra, dec = await self._catalogue.position(self._region.target)
         self.target = canonical(ra, dec, self._region.radius)
         return self.target
-
-
-Answer: TypeAlias = CollectionsOf | ResultDirectory
-
-
-def _answer(
-    catalogue: Catalogue, question: Question, key: str, recent: Recent, *, empty: bool = False
-) -> Answer:
-    """The directory of a question: of all collections, or the result of one."""
-    asked = partial(recent.note, key.rpartition("/")[2])
-    if question.collection is None:
-        return CollectionsOf(catalogue, question, key, asked, may_be_empty=empty)
-    return ResultDirectory(Selection(catalogue, question), key, asked=asked, may_be_empty=empty)

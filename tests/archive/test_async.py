@@ -136,6 +136,21 @@ async def test_what_runs_cannot_be_changed_and_can_be_stopped(client: httpx.Asyn
     assert end
 
 
+async def test_six_jobs_run_at_once_and_others_wait(client: httpx.AsyncClient) -> None:
+    jobs = [await create(client, ENDLESS, PHASE="RUN") for _ in range(8)]
+    phases = [await phase(client, job) for job in jobs]
+    assert (phases.count("EXECUTING"), phases.count("QUEUED")) == (6, 2)
+    first = phases.index("EXECUTING")
+    waiting = phases.index("QUEUED")
+    await client.post(f"{jobs[first]}/phase", data={"PHASE": "ABORT"})
+    with trio.fail_after(60):
+        while await phase(client, jobs[waiting]) == "QUEUED":
+            await client.get(jobs[waiting], params={"WAIT": "30"})
+    assert await phase(client, jobs[waiting]) == "EXECUTING"
+    for job in jobs:
+        await client.delete(job)
+
+
 async def test_a_job_that_is_out_of_time_is_interrupted(client: httpx.AsyncClient) -> None:
     job = await create(client, ENDLESS, EXECUTIONDURATION="1", PHASE="RUN")
     with trio.fail_after(60):

@@ -20,7 +20,7 @@ from cadcfs.demo.tap.submission import Submission
 
 _log = logging.getLogger(__name__)
 
-_INDEX = "uploads.json"
+_RECORD, _INDEX = "job.json", "uploads.json"
 
 
 class StoredFiles(Mapping[str, bytes]):
@@ -89,8 +89,12 @@ class JobStore:
     def load(self) -> Iterator[Job]:
         """Read all jobs; drop those whose time is over and those that cannot be read."""
         for directory in sorted(path for path in self._root.iterdir() if path.is_dir()):
+            if not (directory / _RECORD).exists():
+                # Left by a service that ended while it deleted the job.
+                shutil.rmtree(directory, ignore_errors=True)
+                continue
             try:
-                job = Job.from_json((directory / "job.json").read_text(), StoredFiles(directory))
+                job = Job.from_json((directory / _RECORD).read_text(), StoredFiles(directory))
             except (OSError, ValueError, KeyError, TypeError) as trouble:
                 _log.warning("job %s cannot be read and is dropped: %s", directory.name, trouble)
                 shutil.rmtree(directory, ignore_errors=True)
@@ -107,7 +111,7 @@ class JobStore:
 
     def save(self, job: Job, text: str) -> None:
         """Write a job's record, whole or not at all; nothing, if the job is gone."""
-        path = self.directory(job) / "job.json"
+        path = self.directory(job) / _RECORD
         try:
             self._keep_files(job)
             temporary = path.with_suffix(".new")
@@ -122,6 +126,10 @@ class JobStore:
             stored = StoredFiles(self.directory(job))
             stored.add(job.submission.files)
             job.submission = Submission(job.submission.pairs, stored)
+
+    def forget(self, job: Job) -> None:
+        """Delete a job's record, so that it does not come back; its files are still in use."""
+        (self.directory(job) / _RECORD).unlink(missing_ok=True)
 
     def remove(self, job: Job) -> None:
         """Delete a job and all that belongs to it."""

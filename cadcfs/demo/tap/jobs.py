@@ -113,13 +113,15 @@ class Jobs:
             await self.save(job)
 
     async def delete(self, job: Job) -> None:
-        """Stop a job and forget it."""
+        """Stop a job and forget it; its files go when nothing writes them any more."""
         self._jobs.pop(job.id, None)
         if job.is_active:
             job.move("ABORTED")
-        if control := self._controls.get(job.id):
+        control = self._controls.get(job.id)
+        forget = self._store.remove if control is None else self._store.forget
+        if control is not None:
             control.stop()
-        await trio.to_thread.run_sync(self._store.remove, job, limiter=self._writer)
+        await trio.to_thread.run_sync(forget, job, limiter=self._writer)
 
     def file_of(self, job: Job) -> Path | None:
         """Where a job's result or error document lies."""
@@ -138,7 +140,9 @@ class Jobs:
                 await in_thread(trio.CapacityLimiter(1), control, work.run)
             finally:
                 self._controls.pop(job.id, None)
-            if job.phase == "EXECUTING":
+            if job.id not in self._jobs:
+                await trio.to_thread.run_sync(self._store.remove, job, limiter=self._writer)
+            elif job.phase == "EXECUTING":
                 work.conclude()
                 await self.save(job)
 

@@ -165,7 +165,7 @@ def faults_help() -> str:
 
 
 _FAULTS_HEAD = (
-    "Faults, as in --fault 'reset path=^/minoc/ after=1000 count=1', or as JSON at /demo/faults"
+    "Faults, as in --fault 'reset path=/minoc/ after=1000 count=1', or as JSON at /demo/faults"
     " while it runs (GET, POST, DELETE):"
 )
 

@@ -77,6 +77,7 @@ async def test_proprietary_bytes_are_their_teams(
                 assert reply.status_code == 403
                 assert reply.text == ("" if method == "HEAD" else "permission denied")
                 assert ("www-authenticate" in reply.headers) is (name == "")
+                assert reply.headers.get("x-vo-authenticated", "") == name
     reply = await client.get(f"/raven/files/{uri}", headers=people["demo"])
     assert reply.content == archive.path_of(uri).read_bytes()
     (preview,) = ask(archive, "SELECT uri FROM Artifact WHERE uri LIKE '%2999001o_preview%'")

@@ -71,6 +71,10 @@ async def test_who_has_not_logged_in_is_told_how(client: httpx.AsyncClient, serv
     reply = await client.get("/ac/whoami")
     assert reply.status_code == 401
     assert "x-vo-authenticated" not in reply.headers
+    everywhere = await client.get("/argus/capabilities")
+    assert everywhere.headers.get_list("www-authenticate") == reply.headers.get_list(
+        "www-authenticate"
+    )
     login, proxy = f'"{served.base_url}/ac/login"', f'"{served.base_url}/cred/priv"'
     sso = "ivo://ivoa.net/sso"
     assert reply.headers.get_list("www-authenticate") == [

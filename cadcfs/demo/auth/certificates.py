@@ -92,6 +92,8 @@ class Certificates:
         descriptor, temporary = tempfile.mkstemp(dir=self.directory)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
+            if name == self.authority.name:
+                os.fchmod(descriptor, 0o644)  # The others hold keys.
         Path(temporary).replace(self.directory / name)
 
 

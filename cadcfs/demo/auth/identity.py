@@ -1,8 +1,8 @@
 """Finds out who asks: bearer token, cookie, password or certificate, before any service.
 
-As at CADC, an answer to somebody who is known carries `x-vo-authenticated`, any other says how to
-log in (`WWW-Authenticate`, SSO 2.0), and a credential that is not valid is refused with 401 even
-where anonymous callers are welcome.
+As at CADC, an answer to somebody who is known carries `x-vo-authenticated`; any other, whatever
+its status, says how to log in (`WWW-Authenticate`, SSO 2.0). A credential that is not valid is
+refused with 401 even where anonymous callers are welcome.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class IdentityMiddleware:
                 headers = MutableHeaders(scope=message)
                 if caller.name is not None:
                     headers.append(USER_HEADER, caller.name)
-                elif message["status"] in (401, 403):
+                else:
                     for challenge in challenges(request):
                         headers.append("WWW-Authenticate", challenge)
             await send(message)
@@ -119,7 +119,7 @@ def _by_password(value: str) -> Caller:
 
 def challenges(request: Request, trouble: str = "") -> list[str]:
     """Return the ways to log in, as values of WWW-Authenticate; with what was wrong, if any."""
-    base = str(request.base_url).rstrip("/")
+    base = f"{request.scope['scheme']}://{request.headers.get('host', '')}"
     error = f'error="invalid_token", error_description="{trouble}"' if trouble else ""
     first = (
         'ivoa_bearer standard_id="ivo://ivoa.net/sso#tls-with-password",'

@@ -51,7 +51,7 @@ class Fault:
 
     @classmethod
     def from_text(cls, text: str) -> Fault:
-        """Read `reset path=^/minoc/ count=1 after=1000`, quoted as in a shell."""
+        """Read `reset path=/minoc/ count=1 after=1000`, quoted as in a shell."""
         try:
             kind, *words = shlex.split(text)
         except ValueError as error:

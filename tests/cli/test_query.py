@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,14 +17,10 @@ import pytest
 from astropy.io.votable import parse_single_table
 from astropy.table import Table
 
+from tests.mount.test_jobs import SLOW, until
 from tests.rig import Mount, Server
 
 QUERY = "SELECT TOP 3 collection, observationID FROM caom2.Observation ORDER BY observationID"
-SLOW = (
-    "SELECT count(*) AS pairs FROM caom2.Observation a JOIN caom2.Observation b "
-    "ON a.observationID < b.observationID WHERE a.observationID LIKE '%5%'"
-)
-
 Cadcfs = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -181,10 +176,3 @@ def test_tables_and_collections(cadcfs: Cadcfs) -> None:
     found = {one["name"]: one for one in json.loads(said(cadcfs("collections", "--json")))}
     assert "MegaPrime" in found["CFHT"]["instruments"]
     assert len(said(cadcfs("collections")).splitlines()) == len(found)
-
-
-def until(condition: Callable[[], bool], seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it does not happen"
-        time.sleep(0.1)

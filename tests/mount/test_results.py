@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import pytest
 from astropy.io.votable import parse_single_table
 from astropy.table import MaskedColumn, Table
 
-from tests.mount.test_jobs import ENDS, SLOW, ended, ran
+from tests.mount.test_jobs import ENDS, SLOW, ended, ran, shared
 from tests.rig import Mount, Run, Server
 
 EVERY_TYPE = (
@@ -26,9 +27,7 @@ EVERY_TYPE = (
 """Integers, reals, text and arrays of fixed and varying length, with NULLs; names that repeat."""
 
 
-@pytest.fixture
-def jobs(mount: Mount) -> Path:
-    return mount.path / "jobs"
+__all__ = ["shared"]
 
 
 @pytest.fixture
@@ -80,9 +79,9 @@ def unit_of(column: Any) -> str:
 
 
 def test_all_formats_are_what_astroquery_gets(
-    jobs: Path, reference: Table, run: Run, tmp_path: Path
+    shared: Path, reference: Table, run: Run, tmp_path: Path
 ) -> None:
-    job = made(jobs, "all", EVERY_TYPE)
+    job = made(shared, "all", EVERY_TYPE)
     assert ran(job) == "COMPLETED"
     assert {"obsID2", "metaRelease2"} <= set(reference.colnames)
     in_vot = parse_single_table(job / "result.vot").to_table(use_names_over_ids=True)
@@ -125,11 +124,11 @@ def same_text(value: Any, text: str) -> bool:
     return same(value, [np.asarray(value).dtype.type(part) for part in text.split()])
 
 
-def test_text_of_the_world(jobs: Path, tmp_path: Path) -> None:
+def test_text_of_the_world(shared: Path, tmp_path: Path) -> None:
     words = ["Sternenhaufen ü", "κ Cas", "星団", "a\tb", 'say "so"', "<&>", ""]
     table = Table({"word": words, "n": MaskedColumn([1, 2, 3, 4, 5, 6, 7], mask=[0] * 6 + [1])})
     table.write(tmp_path / "words.vot", format="votable")
-    job = made(jobs, "world", "SELECT n, word FROM tap_upload.words")
+    job = made(shared, "world", "SELECT n, word FROM tap_upload.words")
     subprocess.run(["cp", tmp_path / "words.vot", job / "uploads"], check=True, timeout=ENDS)
     assert ran(job) == "COMPLETED"
     by_number = {str(row[0]): row[1] for row in delimited(job / "result.csv", ",")}
@@ -143,14 +142,16 @@ def test_text_of_the_world(jobs: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["vot", "csv", "fits", "ecsv"])
-def test_a_join_with_an_upload_of_ten_thousand_rows(jobs: Path, tmp_path: Path, form: str) -> None:
+def test_a_join_with_an_upload_of_ten_thousand_rows(
+    shared: Path, tmp_path: Path, form: str
+) -> None:
     table = Table({"id": np.arange(10_000), "name": [f"n{i}" for i in range(10_000)]})
     table["value"] = np.linspace(0, 1, 10_000)
     table["name"][42] = "CFHT"
     file = tmp_path / f"mine.{form}"
     table.write(file, format={"vot": "votable", "ecsv": "ascii.ecsv", "csv": "ascii.csv"}.get(form))
     job = made(
-        jobs, "joined",
+        shared, "joined",
         "SELECT TOP 3 o.observationID, t.id, t.value FROM caom2.Observation o "
         "JOIN tap_upload.mine t ON o.collection = t.name",
     )  # fmt: skip
@@ -161,10 +162,11 @@ def test_a_join_with_an_upload_of_ten_thousand_rows(jobs: Path, tmp_path: Path, 
     assert set(found["id"]) == {42}
     assert np.allclose(found["value"], table["value"][42])
     assert len(found) == 3
+    shutil.rmtree(job)
 
 
-def test_a_cut_result_says_so(jobs: Path) -> None:
-    job = made(jobs, "cut", "SELECT obsID FROM caom2.Observation")
+def test_a_cut_result_says_so(shared: Path) -> None:
+    job = made(shared, "cut", "SELECT obsID FROM caom2.Observation")
     (job / "maxrec").write_text("10\n")
     assert ran(job) == "COMPLETED"
     assert len(parse_single_table(job / "result.vot").array) == 10

@@ -98,8 +98,9 @@ class Tending:
                     continue
                 pause = await self._advance(job, poller, pause)
         except Exception:
-            log.exception("tending job %d failed in an unforeseen way; whoever looks at it next "
-                          "takes it up again", key)  # fmt: skip
+            log.exception("tending job %d failed in an unforeseen way", key)
+            # Whoever looks at it next takes it up again, but not at once.
+            await trio.sleep(LONGEST_PAUSE)
         finally:
             self._tended.pop(key, None)
             self._desk.tell_news()
@@ -116,14 +117,23 @@ class Tending:
                 return FIRST_PAUSE
             # A job that is there may be seen again: by a network, a server, a login.
             log.warning("job %s: %s; trying again in %g s", job.name, exc, pause)
-            with self._tended[job.key]:
-                await trio.sleep(pause)
+            await self._rest(job.key, pause)
             return min(pause * 2, LONGEST_PAUSE)
         except NotFound as exc:
             await self._fail(job, f"The archive does not know this job any more: {exc}")
         except CadcfsError as exc:
             await self._fail(job, str(exc))
         return FIRST_PAUSE
+
+    async def _rest(self, key: int, seconds: float) -> bool:
+        """Sleep; True if the user wants something meanwhile, or did since the row was read."""
+        scope = trio.CancelScope()
+        if self._tended[key].cancel_called:
+            scope.cancel()
+        self._tended[key] = scope
+        with scope:
+            await trio.sleep(seconds)
+        return scope.cancel_called
 
     async def _step(self, job: Job, poller: Poller) -> None:
         """One thing that brings the job further."""
@@ -212,9 +222,7 @@ class Tending:
             except (Unavailable, Incomplete) as exc:
                 reason = str(exc)
                 log.warning("the result of job %s: %s", job.name, reason)
-                with self._tended[job.key]:
-                    await trio.sleep(FIRST_PAUSE * 2**attempt)
-                if self._tended[job.key].cancel_called:
+                if await self._rest(job.key, FIRST_PAUSE * 2**attempt):
                     return
             except BadRequest:
                 raise

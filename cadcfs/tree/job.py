@@ -39,13 +39,22 @@ class JobDirectory:
         folder = jobs.folder(job)
         self._tables = folder.tables
         self._work = Workspace(
-            key, folder.work, self._take, self._is_fixed, check=self._check_number
+            key, self.where, folder.work, self._take, self._is_fixed, check=self._check_number
         )
-        self.uploads = UploadsDirectory(self, Workspace(
-            f"{key}/{UPLOADS}", folder.uploads, self._take_upload, lambda _: not self.may_change
-        ))  # fmt: skip
+        uploads = Workspace(
+            f"{key}/{UPLOADS}",
+            lambda: f"{self.where()}/{UPLOADS}",
+            folder.uploads,
+            self._take_upload,
+            lambda _: not self.may_change,
+        )
+        self.uploads = UploadsDirectory(self, uploads)
         # What users removed that comes by itself; with the job alone it goes for good.
         self._hidden: set[str] = set()
+
+    def where(self) -> str:
+        """What users call it now; its key stays when it is renamed."""
+        return f"/jobs/{self._job.name}"
 
     @property
     def changed_ns(self) -> int:
@@ -73,14 +82,14 @@ class JobDirectory:
         return None if node is None else Child(node, certain=False)
 
     async def make_directory(self, name: str) -> Directory:
-        raise ReadOnly(f"{self.key}/{name}: a job has no directories but its own")
+        raise ReadOnly(f"{self.where()}/{name}: a job has no directories but its own")
 
     async def create(self, name: str) -> tuple[WrittenFile, OpenFile]:
         job = await self._look()
         if name in self._shown() or name == WAIT:
-            raise Exists(f"{self.key}/{name} is there already")
+            raise Exists(f"{self.where()}/{name} is there already")
         if name in RESULTS or name in ("id", "job.xml", "error.txt"):
-            raise ReadOnly(f"{self.key}/{name}: this is for the archive to write ({job.phase})")
+            raise ReadOnly(f"{self.where()}/{name}: this is for the archive to write ({job.phase})")
         return await self._work.create(name)
 
     async def remove(self, name: str) -> None:
@@ -90,13 +99,13 @@ class JobDirectory:
         elif name in self._shown():
             self._hidden.add(name)
         else:
-            raise NotFound(f"there is no {self.key}/{name}")
+            raise NotFound(f"there is no {self.where()}/{name}")
 
     async def remove_directory(self, name: str) -> None:
         if name != UPLOADS:
-            raise NotFound(f"there is no directory {self.key}/{name}")
+            raise NotFound(f"there is no directory {self.where()}/{name}")
         if await self.uploads.workspace.names():
-            raise NotEmpty(f"{self.key}/{name} is not empty")
+            raise NotEmpty(f"{self.where()}/{name} is not empty")
         self._hidden.add(name)
 
     async def move(self, name: str, target: Directory, new: str, *, replace: bool) -> None:
@@ -104,7 +113,7 @@ class JobDirectory:
         if target is not self:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name)
         if name in self._shown() or new in self._shown():
-            raise ReadOnly(f"{self.key}/{name}: it cannot be renamed, or not to {new}")
+            raise ReadOnly(f"{self.where()}/{name}: it cannot be renamed, or not to {new}")
         await self._work.move(name, new, replace=replace)
 
     async def check_empty(self) -> None:
@@ -113,7 +122,7 @@ class JobDirectory:
         left = [*await self._work.names(), *await self.uploads.workspace.names()]
         left += [name for name in self._shown() if name in RESULTS]
         if left:
-            raise NotEmpty(f"{self.key} is not empty: {', '.join(left)}; rm -r removes the job")
+            raise NotEmpty(f"{self.where()} is not empty: {', '.join(left)}; rm -r removes the job")
 
     async def _look(self) -> Job:
         """The job as it is now; `NotFound` once it was removed."""
@@ -169,12 +178,12 @@ class JobDirectory:
         elif text.strip().isascii() and text.strip().isdigit():
             await self._jobs.change(self._job, maxrec=int(text))
         else:
-            raise BadRequest(f"{self.key}/{name}: {text.strip()!r} is no number of rows")
+            raise BadRequest(f"{self.where()}/{name}: {text.strip()!r} is no number of rows")
 
     def _check_number(self, name: str, data: bytes) -> None:
         """Refuse what is no row limit while it is written: shells do not tell errors of close."""
         if name == MAXREC and not (data.strip().isdigit() or not data.strip()):
-            raise BadRequest(f"{self.key}/{name}: {data.strip()!r} is no number of rows")
+            raise BadRequest(f"{self.where()}/{name}: {data.strip()!r} is no number of rows")
 
     async def _take_upload(self, name: str) -> None:
         table = table_name(name)
@@ -184,7 +193,7 @@ class JobDirectory:
         workspace = self.uploads.workspace
         others = [o for o in await workspace.names() if o != name and _is_table(o, table)]
         if others:
-            raise BadRequest(f"{self.key}/{UPLOADS}: {others[0]} is the table {table} already")
+            raise BadRequest(f"{self.where()}/{UPLOADS}: {others[0]} is the table {table} already")
         await self._jobs.desk.in_thread(target.unlink, missing_ok=True)
         file = await workspace.find(name)
         if file is not None and file.attributes_now().size:
@@ -204,6 +213,9 @@ class UploadsDirectory:
         self._job = job
         self.workspace = workspace
 
+    def where(self) -> str:
+        return self.workspace.where()
+
     @property
     def changed_ns(self) -> int:
         return self.workspace.changed_ns
@@ -219,7 +231,7 @@ class UploadsDirectory:
         return None if file is None else Child(file, certain=False)
 
     async def make_directory(self, name: str) -> Directory:
-        raise ReadOnly(f"{self.key}/{name}: only files are uploaded")
+        raise ReadOnly(f"{self.where()}/{name}: only files are uploaded")
 
     async def create(self, name: str) -> tuple[WrittenFile, OpenFile]:
         await self._job.confirm()
@@ -230,7 +242,7 @@ class UploadsDirectory:
         await self.workspace.remove(name)
 
     async def remove_directory(self, name: str) -> None:
-        raise NotFound(f"there is no directory {self.key}/{name}")
+        raise NotFound(f"there is no directory {self.where()}/{name}")
 
     async def move(self, name: str, target: Directory, new: str, *, replace: bool) -> None:
         if target is not self:

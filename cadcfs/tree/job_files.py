@@ -34,6 +34,8 @@ class Workspace:
     ----------
     key
         Of the directory's node.
+    where
+        What users call the directory now.
     place
         Where they lie.
     take
@@ -49,6 +51,7 @@ class Workspace:
     def __init__(
         self,
         key: str,
+        where: Callable[[], str],
         place: Path,
         take: Take,
         is_fixed: Callable[[str], bool],
@@ -56,6 +59,7 @@ class Workspace:
         check: Callable[[str, bytes], None] = lambda _name, _data: None,
     ) -> None:
         self.key = key
+        self.where = where
         self.place = place
         self.take = take
         self.is_fixed = is_fixed
@@ -80,13 +84,13 @@ class Workspace:
         if len(os.fsencode(name)) > LONGEST_NAME:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), name)
         if self.is_fixed(name):
-            raise ReadOnly(f"{self.key}/{name}: the job has been run")
+            raise ReadOnly(f"{self.where()}/{name}: the job has been run")
         await trio.to_thread.run_sync(_make_directory, self.place)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
             number = await trio.to_thread.run_sync(os.open, self.place / name, flags, 0o600)
         except FileExistsError as exc:
-            raise Exists(f"{self.key}/{name} is there already") from exc
+            raise Exists(f"{self.where()}/{name} is there already") from exc
         self._changed()
         file = self._file(name)
         return file, OpenFile(file, number, writes=True)
@@ -95,7 +99,7 @@ class Workspace:
         """The file's content stays for those who have it open."""
         file = await self.find(name)
         if file is None:
-            raise NotFound(f"there is no {self.key}/{name}")
+            raise NotFound(f"there is no {self.where()}/{name}")
         await file.detach()
         self._files.pop(name, None)
         self._changed()
@@ -104,13 +108,13 @@ class Workspace:
     async def move(self, name: str, new: str, *, replace: bool) -> None:
         file = await self.find(name)
         if file is None:
-            raise NotFound(f"there is no {self.key}/{name}")
+            raise NotFound(f"there is no {self.where()}/{name}")
         if self.is_fixed(name) or self.is_fixed(new):
-            raise ReadOnly(f"{self.key}/{new}: the job has been run")
+            raise ReadOnly(f"{self.where()}/{new}: the job has been run")
         there = await self.find(new)
         if there is not None:
             if not replace:
-                raise Exists(f"{self.key}/{new} is there already")
+                raise Exists(f"{self.where()}/{new} is there already")
             await there.detach()
         await trio.to_thread.run_sync(os.rename, self.place / name, self.place / new)
         self._files.pop(name, None)
@@ -162,7 +166,7 @@ class WrittenFile:
         try:
             found = os.fstat(self._kept) if self._kept is not None else self.path.stat()
         except FileNotFoundError as exc:
-            raise NotFound(f"{self.workspace.key}/{self.name} is gone") from exc
+            raise NotFound(f"{self.workspace.where()}/{self.name} is gone") from exc
         # Also where it cannot be written any more: rm asks about each file that says so.
         return Attributes(stat.S_IFREG | 0o644, found.st_size, found.st_mtime_ns, valid=0)
 
@@ -174,7 +178,7 @@ class WrittenFile:
 
     async def open_to_write(self, *, truncate: bool) -> OpenFile:
         if self.workspace.is_fixed(self.name):
-            raise ReadOnly(f"{self.workspace.key}/{self.name}: the job has been run")
+            raise ReadOnly(f"{self.workspace.where()}/{self.name}: the job has been run")
         number = await self._opened(os.O_RDWR | (os.O_TRUNC if truncate else 0))
         return OpenFile(self, number, writes=True, is_emptied=truncate)
 

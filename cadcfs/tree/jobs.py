@@ -46,7 +46,9 @@ class JobsDirectory:
         self._jobs = jobs
         self._results = results
         self._directories: dict[int, JobDirectory] = {}
-        self._queries = Workspace(self.key, short_forms, self._take, self._is_fixed, self._run)
+        self._queries = Workspace(
+            self.key, lambda: self.key, short_forms, self._take, self._is_fixed, self._run
+        )
         # Which file has made which job that it has not run yet.
         self._made: dict[str, int] = {}
         self._changed_ns = time.time_ns()

@@ -117,9 +117,7 @@ def test_what_passes_is_gone_by_itself(
     assert len(rows(job)) == 6
 
 
-def test_a_result_that_the_archive_cuts_says_so(
-    mount: Mount, faults: Callable[..., None]
-) -> None:
+def test_a_result_that_the_archive_cuts_says_so(mount: Mount, faults: Callable[..., None]) -> None:
     faults(kind="row-cap", path="^/argus/async", rows=7)
     job = mount.path / "jobs/cut"
     job.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -80,3 +81,24 @@ def test_what_is_said_at_the_start_is_all_that_is_needed(data_dir: Path, tmp_pat
         assert [record["faults"] for record in server.requests()] == [["busy"], ["empty-registry"]]
     lines = log.read_text().splitlines()
     assert [line.split("\t")[8] for line in lines[1:]] == ["busy", "empty-registry"]
+
+
+def test_short_options_are_faults(data_dir: Path) -> None:
+    options = ("--like-cadc", "--latency", "0.01", "--bandwidth", "1e9", "--token-life", "0")
+    with running_server(data_dir, *options) as server:
+        base = server.registry_url.removesuffix("/reg/resource-caps")
+        with urllib.request.urlopen(f"{base}/demo/faults", timeout=30) as reply:
+            told = {fault["kind"]: fault for fault in json.load(reply)}
+        assert set(told) == {"like-cadc", "latency", "bandwidth"}
+        assert told["latency"]["seconds"] == 0.01
+        assert told["bandwidth"]["rate"] == 1e9
+        form = b"username=demo&password=demo"
+        with urllib.request.urlopen(f"{base}/ac/login", form, timeout=30) as reply:
+            token = reply.read().decode()
+        request = urllib.request.Request(
+            f"{base}/ac/whoami", headers={"Authorization": f"Bearer {token}"}
+        )
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request, timeout=30)
+        caught.value.close()
+        assert caught.value.code == 401

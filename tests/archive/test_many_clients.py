@@ -79,6 +79,7 @@ class Person:
             "SELECT DISTINCT a.uri FROM Artifact a JOIN Plane p USING (planeID)"
             " WHERE p.dataRelease < '2026-01-01' AND a.contentRelease IS NULL"
             " AND a.uri LIKE 'cadc:%' AND a.uri NOT LIKE 'cadc:SIMSURVEY/%'"
+            " AND a.uri NOT LIKE 'cadc:SIMMONITOR/%'"
             " AND a.contentLength BETWEEN 1 AND 3000000"
         )
         (uri,) = self.random.choice(stored)

@@ -110,10 +110,17 @@ def _stack(plan: Plan) -> Exposure:
         plan.store.keep(f"{start}.fits.gif", "preview", "meta"),
         plan.store.keep(f"{start}.cat", "auxiliary"),
     )
-    values = {**square(*place, side * 2.6e-5), **_GREEN, "calibrationLevel": 3}
+    inputs = ("2376828/2376828p", "2376829/2376829p")
+    values = {
+        **square(*place, side * 2.6e-5),
+        **_GREEN,
+        "calibrationLevel": 3,
+        "provenance_inputs": " ".join(f"caom:CFHT/{plane}" for plane in inputs),
+    }
+    members = " ".join(f"caom:CFHT/{plane.partition('/')[0]}" for plane in inputs)
     return Exposure(
         "CFHTMEGAPIPE", name, name, (Product(f"{name}.G.MP9401", items, values),),
-        {**_MEGAPRIME, "algorithm_name": "MEGAPIPE", "typeCode": "D"},
+        {**_MEGAPRIME, "algorithm_name": "MEGAPIPE", "typeCode": "D", "members": members},
     )  # fmt: skip
 
 

@@ -7,7 +7,16 @@ from collections.abc import Callable
 import numpy as np
 
 from cadcfs.demo.archive import Archive
-from cadcfs.demo.build import cfht, deep, examples, others, targets
+from cadcfs.demo.build import (
+    bulk,
+    cfht,
+    deep,
+    documented,
+    examples,
+    others,
+    special,
+    targets,
+)
 from cadcfs.demo.build.database import write_database
 from cadcfs.demo.build.plan import Plan
 from cadcfs.demo.build.store import Store
@@ -24,6 +33,10 @@ def build(archive: Archive, *, small: bool, seed: int, report: Callable[[str], N
     exposures += targets.awkward(cfht.shared(plan))
     exposures += targets.survey(plan)
     exposures += deep.observations(plan)
+    exposures += documented.observations(plan)
+    exposures += special.observations(plan)
+    exposures += bulk.epochs(plan)
+    exposures += bulk.monitor(plan)
     report("building the archive: tables")
     store.write_inventory()
     write_database(archive.database, exposures)

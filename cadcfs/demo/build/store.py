@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from cadcfs.demo.archive import Archive
@@ -58,6 +59,15 @@ class Store:
         )
         self._items[uri] = item
         return item
+
+    def share(self, item: Item, uri: str) -> Item:
+        """Let the bytes of a kept file lie under another URI, too."""
+        path = self.path(uri)
+        if uri != item.uri:
+            path.hardlink_to(self.path(item.uri))
+        shared = replace(item, uri=uri)
+        self._items[uri] = shared
+        return shared
 
     def _parts_of(self, path: Path, digest: str) -> tuple[Part, ...]:
         """The parts of a FITS file; equal files are read once."""

@@ -13,6 +13,7 @@ AWKWARD = (
     "CDFS/GOODS", "      6297.00", "* alf UMi", "104 Her (M3 III)", "K20H05N(567@114)",
     "alpha Tau (BS 1457) N=-3", "Ar,Xe", "Mask for C4M06B[ccd1]", "O'Neill's star", "100% sky",
     "η Carinae", "m31b", "M31B", "HD 1761267 : VEGA", None,
+    "Comet P/Tempel 1", "2twhya filter1 = dia, f2 = g", "SA_110", "SAx110", "50%_done",
 )  # fmt: skip
 """Names with slashes, blanks, quotes, wildcards and other letters, some differing in case only."""
 

@@ -7,6 +7,7 @@ pixels moved, the coordinates follow (FITS 4.0, section 8.1; LTV and LTM as in I
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK = 2880
+_CARD = 80
 _SLAB_BYTES = 4 << 20
 _STRUCTURE = (
     "SIMPLE", "XTENSION", "BITPIX", "NAXIS", "EXTEND", "NEXTEND", "PCOUNT", "GCOUNT", "GROUPS",
@@ -263,8 +265,13 @@ def header_text(path: Path) -> Iterator[bytes]:
     """Yield the headers of all extensions as they are stored, a line a card (blocking)."""
     from astropy.io import fits
 
-    with fits.open(path, disable_image_compression=True) as hdus:
+    opener = gzip.open if path.name.endswith(".gz") else Path.open
+    with fits.open(path, disable_image_compression=True) as hdus, opener(path, "rb") as file:
         for hdu in hdus:
-            block = hdu.header.tostring(padding=False)
-            lines = [block[place : place + 80] for place in range(0, len(block), 80)]
-            yield "".join(f"{line}\n" for line in lines).encode("latin-1")
+            place = hdu.fileinfo()
+            file.seek(place["hdrLoc"])
+            block = file.read(place["datLoc"] - place["hdrLoc"]).rstrip()
+            # The last card, END, is as wide as all others.
+            block = block.ljust(-(-len(block) // _CARD) * _CARD)
+            cards = [block[start : start + _CARD] for start in range(0, len(block), _CARD)]
+            yield b"".join(card + b"\n" for card in cards)

@@ -34,6 +34,7 @@ SITES = ("/minoc", "/uvic/minoc")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _NAMED = ":fo/"
 _CUTOUTS_AT_ONCE = 4
+_MIRRORED = {"mast": "https://mast.stsci.edu/portal/Download/file/"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,8 @@ class FileService:
         caller = caller_of(request.scope)
         found = await self._find(asked, caller, missing)
         if isinstance(found, Response):
-            return found
+            elsewhere = mirrored_from(asked.uri) if found.status_code == 404 else None
+            return found if elsewhere is None else Response(None, 303, {"Location": elsewhere})
         if request.method == "HEAD":
             return Response(headers=found.headers())
         site = self._random.choice(SITES)
@@ -147,6 +149,12 @@ class FileService:
         if holding is None:
             return PlainTextResponse(missing, 404)
         return holding if allowed else PlainTextResponse("permission denied", 403)
+
+
+def mirrored_from(uri: str) -> str | None:
+    """Where raven sends for a file that is not here, though its archive is mirrored."""
+    scheme, _, path = uri.partition(":")
+    return _MIRRORED[scheme] + quote(path, safe=IN_PATHS) if scheme in _MIRRORED else None
 
 
 def _body(request: Request, holding: Holding, headers: dict[str, str]) -> Response:

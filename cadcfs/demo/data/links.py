@@ -38,6 +38,9 @@ _ELSEWHERE = {
 }
 """Archives that keep their files themselves: where a URI of each scheme leads."""
 
+_HERE = frozenset(("ad", "alma", "astron", "cadc", "casda", "gemini", "mast", "nrao", "vos"))
+"""Schemes that the storage answers for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -102,10 +105,16 @@ class Linker:
             )
 
     def _download(self, number: str, artifact: Artifact) -> Link:
+        address = address_of(artifact.uri, self._base)
+        semantics = semantics_of(artifact.product_type)
+        if address is None:
+            trouble = f"no resolver for scheme: {artifact.scheme}"
+            text = f"FatalFault: failed to generate download URL: {trouble}"
+            return Link(number, semantics, error=text)
         return Link(
             number,
-            semantics_of(artifact.product_type),
-            address_of(artifact.uri, self._base),
+            semantics,
+            address,
             description=f"download {artifact.uri}",
             content_type=artifact.content_type,
             length=artifact.length,
@@ -143,10 +152,12 @@ def semantics_of(product_type: str) -> str:
     return known or (f"#{product_type}" if product_type in _TERMS else "#auxiliary")
 
 
-def address_of(uri: str, base: str) -> str:
-    """Where a file can be had: here, or at the archive that keeps it."""
+def address_of(uri: str, base: str) -> str | None:
+    """Where a file can be had: here, at the archive that keeps it, or nobody knows."""
     scheme, _, rest = uri.partition(":")
     elsewhere = _ELSEWHERE.get(scheme)
     if elsewhere is not None:
         return elsewhere + quote(rest, safe=IN_PATHS)
+    if scheme not in _HERE:
+        return None
     return f"{base}/raven/files/{quote(uri, safe=IN_PATHS)}"

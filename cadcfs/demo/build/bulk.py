@@ -18,7 +18,7 @@ MONITOR_TARGET = "Monitor field"
 MONITOR_PLACE = (266.4, -29.0)
 
 _DITHERS = 40
-_PER_NIGHT = 4
+_PER_NIGHT = 40
 _BAND = energy("Optical", "i", 6.9e-7, 8.2e-7)
 _CAMERA = setup("SIM 2.0-m", "SimCam")
 
@@ -48,13 +48,14 @@ def _dither(plan: Plan, number: int) -> Item:
 
 
 def monitor(plan: Plan) -> Iterator[Exposure]:
-    """26,000 nights of one field with four files each, of which only the metadata are here."""
+    """2,600 nights of one field with forty files each, of which only the metadata are here."""
     where = circle(*MONITOR_PLACE, 0.1)
     pattern = Item("", content_type="application/fits", length=8_640)
-    for night in range(plan.side(26_000, 650)):
+    for night in range(plan.side(2_600, 65)):
         name = f"mon{night:05d}"
         items = tuple(
-            replace(pattern, uri=f"cadc:{MONITOR}/{name}_{part}.fits") for part in range(_PER_NIGHT)
+            replace(pattern, uri=f"cadc:{MONITOR}/{name}_{part:02d}.fits")
+            for part in range(_PER_NIGHT)
         )
         values = {**where, **_BAND, **time(33000.0 + night, 10), "dataProductType": "timeseries"}
         product = Product(name, items, values)

@@ -124,8 +124,8 @@ def _held_elsewhere() -> Exposure:
 def _without_resolver() -> Exposure:
     """A file with a scheme that nobody knows an address for."""
     item = Item("tape:OMM/lost_plate.fits", content_type="application/fits", length=2880)
-    values = {**circle(184.74, 47.304, 0.04), **_OPTICAL, **time(50000.2, 20)}
-    return Exposure("OMM", "lost_plate", "NGC 4258", (Product("lost_plate", (item,), values),),
+    values = {**circle(300.0, -10.0, 0.04), **_OPTICAL, **time(50000.2, 20)}
+    return Exposure("OMM", "lost_plate", "Lost plate", (Product("lost_plate", (item,), values),),
                     setup("OMM-1.6m", "CPAPIR"))  # fmt: skip
 
 

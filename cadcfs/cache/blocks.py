@@ -76,7 +76,7 @@ class BlockFile:
 
     `read_now` is for the event loop and takes no lock; the rest blocks, and is for threads. A
     block's flag is set after its bytes are written and cleared before they go; a reader that saw
-    bytes go meanwhile looks again.
+    bytes go meanwhile looks again (`_drops` is another object after each time).
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class BlockFile:
         self._lock = threading.Lock()
         self._opening = threading.Lock()
         self._arrivals = Arrivals(self.presence)
-        self._drops = 0
+        self._drops = object()
         self._unsettled = 0
         self._last_taken = 0
         self._matched = False
@@ -154,19 +154,17 @@ class BlockFile:
             if presence.verified.find(0, first, stop) < 0:
                 found = os.pread(data.fd, end - offset, offset)
             else:
-                blocks = self._verified(data, first, stop)
+                blocks = self._verified(data, first, stop, drops)
                 if blocks is None:
                     return None
                 begin = offset - first * presence.block_size
                 found = blocks[begin : begin + end - offset]
             # Only now: a hole that opened during the read shows by one of these.
-            if data.was_touched():
-                presence.verified[:] = bytes(presence.blocks)
-            elif drops == self._drops:
+            if not data.was_touched() and drops is self._drops:
                 return found if len(found) == end - offset else None
         return None
 
-    def _verified(self, data: DataFile, first: int, stop: int) -> bytes | None:
+    def _verified(self, data: DataFile, first: int, stop: int, drops: object) -> bytes | None:
         """The blocks [first, stop) if all match their checksums; damaged ones are dropped."""
         presence = self.presence
         if presence.here.find(0, first, stop) >= 0:
@@ -176,20 +174,33 @@ class BlockFile:
             found = os.pread(data.fd, (stop - first) * presence.block_size, start)
         except OSError:
             found = b""
-        view, sound = memoryview(found), True
+        view = memoryview(found)
+        wrong = []
         for block in range(first, stop):
             begin = (block - first) * presence.block_size
             content = view[begin : begin + presence.length(block)]
-            if presence.sum(block, content) == presence.sums[block]:
-                presence.verified[block] = 1
-                continue
-            sound = False
+            if presence.sum(block, content) != presence.sums[block]:
+                wrong.append(block)
+        # Not while a thread gives up blocks, and not if one has: these would look verified for
+        # ever. Whoever has the lock has it for a moment only; then they are looked at again.
+        if self._lock.acquire(blocking=False):
+            try:
+                if drops is self._drops:
+                    self._judge_blocks(range(first, stop), wrong)
+            finally:
+                self._lock.release()
+        return None if wrong else found
+
+    def _judge_blocks(self, blocks: range, wrong: list[int]) -> None:
+        for block in wrong:
             if self._map is None or self._map.says_here(block):
-                log.warning("block %d of %s is damaged; it is fetched again", block, presence.key)
-            if self._map is not None:
-                self._map.distrust(block)
-            self._drop((block,))
-        return found if sound else None
+                log.warning(
+                    "block %d of %s is damaged; it is fetched again", block, self.presence.key
+                )
+        if wrong:
+            self._drop(wrong)
+        else:
+            self.presence.verified[blocks.start : blocks.stop] = b"\1" * len(blocks)
 
     def write(self, block: int, content: bytes) -> None:
         """Take whole blocks from *block* on.
@@ -252,8 +263,7 @@ class BlockFile:
 
     def _put(self, data: DataFile, offset: int, content: bytes) -> None:
         try:
-            if data.write(offset, content):
-                self.presence.verified[:] = bytes(self.presence.blocks)
+            data.write(offset, content)
             if data.path is None:
                 return
             self._unsettled += -(-len(content) // PAGE) * PAGE
@@ -338,13 +348,17 @@ class BlockFile:
                 self._memory.files += 1
             return self._data
 
-    @staticmethod
-    def _opened(path: Path) -> DataFile:
+    def _opened(self, path: Path) -> DataFile:
         try:
-            return DataFile.on_disk(path)
+            return DataFile.on_disk(path, self._distrust)
         except FileNotFoundError:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return DataFile.on_disk(path)
+            return DataFile.on_disk(path, self._distrust)
+
+    def _distrust(self) -> None:
+        """Look at each block again: the file was changed by somebody else."""
+        self.presence.verified[:] = bytes(self.presence.blocks)
+        self._drops = object()
 
     def _leave_disk(self, data: DataFile, why: str) -> None:
         """Go on in memory: a full or broken disk must not fail a read. With the lock held."""
@@ -365,12 +379,15 @@ class BlockFile:
     def _drop(self, blocks: Iterable[int]) -> None:
         for block in blocks:
             self.presence.drop(block)
-        self._drops += 1
+        self._drops = object()
 
     def forget(self, offset: int, size: int) -> None:
         """Drop the blocks of a range whose bytes could not be read back."""
         step = self.presence.block_size
-        self._drop(range(offset // step, min(self.presence.blocks, -(-(offset + size) // step))))
+        with self._lock:
+            self._drop(
+                range(offset // step, min(self.presence.blocks, -(-(offset + size) // step)))
+            )
 
     def settle(self) -> tuple[Entry, int] | None:
         """What it takes on disk now, and how many granted bytes that used up (`room.Holder`)."""

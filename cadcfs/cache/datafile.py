@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -36,22 +36,26 @@ class DataFile:
     modification time.
     """
 
-    def __init__(self, fd: int, path: Path | None) -> None:
+    def __init__(self, fd: int, path: Path | None, distrust: Callable[[], None]) -> None:
         self.fd = fd
+        self._distrust = distrust
         self.path = path
         self._writing = False
         self._left = self._modified() if path else 0
 
     @classmethod
-    def on_disk(cls, path: Path) -> Self:
-        """Open or make the file *path*; waits while it is being evicted."""
+    def on_disk(cls, path: Path, distrust: Callable[[], None]) -> Self:
+        """Open or make the file *path*; waits while it is being evicted.
+
+        *distrust* is called when somebody else has changed the file.
+        """
         while True:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 with suppress(OSError):  # no locks on this disk: then nobody evicts, either
                     fcntl.flock(fd, fcntl.LOCK_SH)
                 if os.fstat(fd).st_nlink:
-                    return cls(fd, path)
+                    return cls(fd, path, distrust)
             except BaseException:
                 os.close(fd)
                 raise
@@ -59,7 +63,7 @@ class DataFile:
 
     @classmethod
     def in_memory(cls) -> Self:
-        return cls(os.memfd_create("cadcfs", os.MFD_CLOEXEC), None)
+        return cls(os.memfd_create("cadcfs", os.MFD_CLOEXEC), None, lambda: None)
 
     def move_to_memory(self) -> None:
         """Go on with nothing, in memory."""
@@ -74,23 +78,24 @@ class DataFile:
         return os.fstat(self.fd).st_blocks * 512
 
     def was_touched(self) -> bool:
-        """True, once, after somebody else has changed the file."""
+        """True after somebody else has changed the file, once that was told."""
         if self._writing or self.path is None:
             return False
         seen = self._modified()
         if seen == self._left:
             return False
+        # First told, then taken as it is: another thread may look at any moment.
+        self._distrust()
         self._left = seen
         return True
 
-    def write(self, offset: int, content: bytes | memoryview) -> bool:
-        """Write all of *content*; True if somebody else had changed the file before."""
-        touched = self.was_touched()
+    def write(self, offset: int, content: bytes | memoryview) -> None:
+        """Write all of *content*."""
+        self.was_touched()
         with self._changing():
             done = 0
             while done < len(content):
                 done += os.pwrite(self.fd, content[done:] if done else content, offset + done)
-        return touched
 
     def punch(self, offset: int, size: int) -> None:
         """Give the bytes of a range back to the disk."""

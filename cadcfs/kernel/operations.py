@@ -7,6 +7,7 @@ kernel may not keep, and getattr, opendir and open, which hold no lock, find out
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -20,6 +21,7 @@ import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, FUSEError, InodeT, RequestContext
 
 from cadcfs.cache.asker import on_behalf_of
+from cadcfs.errors import RemoteChanged
 from cadcfs.kernel.callers import caller_of
 from cadcfs.kernel.errnos import answers_errno
 from cadcfs.kernel.failures import Failures
@@ -43,6 +45,7 @@ from cadcfs.tree.node import (
     directory_attributes,
     is_directory,
     is_file,
+    is_outdated,
     is_provisional,
     is_symlink,
     is_writable_directory,
@@ -128,6 +131,9 @@ class Operations(Writable):
             entry = await self._file_entry(self.inodes.number(node), node, ctx)
             entry.attr_timeout = 0
             return entry
+        if is_outdated(node):
+            # The kernel looks the name up again by itself, and finds the new version's inode.
+            raise RemoteChanged(f"{node.key}: another version has taken its place")
         known = node.attributes_now()
         if known is None:
             known = await self._sizes.find(inode, node, ctx) or self._unmade()
@@ -201,7 +207,21 @@ class Operations(Writable):
             return here
         self._walks.refuse_indexer(caller_of(pid, 0))
         with self.interrupts.waiting(pid, LAST_RESORT):
-            return await opened.read(offset, size)
+            try:
+                return await opened.read(offset, size)
+            except RemoteChanged:
+                await self._forget_attributes(self._reading[fh])
+                raise
+
+    async def _forget_attributes(self, inode: int) -> None:
+        """Let the kernel ask again: from a thread, for it may wait for locks that calls hold.
+
+        Its pages stay: they are of the old version, as the inode is.
+        """
+        with contextlib.suppress(OSError):
+            await trio.to_thread.run_sync(
+                pyfuse3.invalidate_inode, InodeT(inode), True, abandon_on_cancel=True
+            )
 
     @answers_errno
     async def release(self, fh: FileHandleT) -> None:

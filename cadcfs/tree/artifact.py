@@ -20,7 +20,7 @@ class ArtifactFile:
 
     def __init__(self, reader: Reader, artifact: Artifact) -> None:
         self._reader = reader
-        self._artifact = artifact
+        self._artifact = reader.current(artifact)
         self._measured: tuple[int, str | None] | None = None
         self._public: Attributes | None = None
 
@@ -28,6 +28,11 @@ class ArtifactFile:
     def key(self) -> str:
         public = self._reader.is_public(self._artifact)
         return f"file {self._artifact.version} {'public' if public else 'closed'}"
+
+    @property
+    def is_outdated(self) -> bool:
+        """True once another version is known to have taken its place at the archive."""
+        return self._reader.current(self._artifact) is not self._artifact
 
     def attributes_now(self) -> Attributes | None:
         if self._public is not None:

@@ -73,6 +73,14 @@ class Described(File, Protocol):
         """Facts by name; "" for what nobody knows. Never waits long."""
 
 
+class Replaceable(File, Protocol):
+    """A file of which the archive may get another version."""
+
+    @property
+    def is_outdated(self) -> bool:
+        """True once another version is known; the next lookup of the name finds that."""
+
+
 class Provisional(File, Protocol):
     """A name in a directory that is not known any more."""
 
@@ -207,6 +215,11 @@ def symlink_attributes(link: Symlink, mtime_ns: int) -> Attributes:
 # costs a microsecond for each of them, at every entry of every listing.
 def is_directory(node: Node) -> TypeGuard[Directory]:
     return hasattr(node, "entries")
+
+
+def is_outdated(node: Node) -> bool:
+    """True for a file that is not the archive's version any more."""
+    return bool(getattr(node, "is_outdated", False))
 
 
 def is_file(node: Node) -> TypeGuard[File]:

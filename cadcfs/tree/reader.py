@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from cadcfs.archive.addresses import Addresses
 from cadcfs.archive.files import Files
 from cadcfs.archive.records import Artifact
+from cadcfs.archive.storage import Head
 from cadcfs.cache.blocks import Version
-from cadcfs.cache.stream import Streams
-from cadcfs.errors import CadcfsError, Forbidden, NotFound
+from cadcfs.cache.stream import RangeSource, Sink, Streams
+from cadcfs.errors import CadcfsError, Forbidden, NotFound, RemoteChanged
 from cadcfs.tree.node import Opened
+
+log = logging.getLogger(__name__)
 
 
 class Reader:
@@ -20,6 +27,14 @@ class Reader:
         self._streams = streams
         self._files = files
         self._addresses = addresses
+        self._replaced: dict[str, tuple[frozenset[str], Artifact]] = {}
+        self.replacements = 0
+        """How often a file turned out to be another than its metadata said."""
+
+    def current(self, artifact: Artifact) -> Artifact:
+        """The artifact as the file service has it, where that is known to be newer."""
+        known = self._replaced.get(artifact.uri)
+        return known[1] if known is not None and artifact.version in known[0] else artifact
 
     def is_public(self, artifact: Artifact) -> bool:
         return artifact.is_public(datetime.now(UTC))
@@ -61,6 +76,44 @@ class Reader:
         """An open file; `Forbidden` where it is not public."""
         if (reason := self.closed(artifact)) is not None:
             raise Forbidden(reason)
+        if self.current(artifact) is not artifact:
+            raise RemoteChanged(f"{artifact.uri} was replaced at the archive; look it up again")
         entry = await self._elsewhere(artifact)
         source = await self._files.source(artifact.uri, version.size, version.md5, entry)
-        return await self._streams.open(version, source)
+        return await self._streams.open(version, _Watched(source, lambda: self._look(artifact)))
+
+    async def _look(self, artifact: Artifact) -> None:
+        """Find out what has taken the place of *artifact*, before the metadata tells."""
+        try:
+            head = await self._files.head(artifact.uri, await self._elsewhere(artifact))
+        except CadcfsError as exc:
+            log.info("%s: its replacement is not known: %s", artifact.uri, exc)
+            return
+        now = replace(artifact, size=head.size, md5=head.md5, modified=parse_http_date(head))
+        if (now.size, now.md5) != (artifact.size, artifact.md5):
+            before = self._replaced.get(artifact.uri, (frozenset(), now))[0]
+            self._replaced[artifact.uri] = ((before | {artifact.version}) - {now.version}, now)
+            self.replacements += 1
+
+
+class _Watched:
+    """A source that notices when the file is not the one that it was."""
+
+    def __init__(self, source: RangeSource, changed: Callable[[], Awaitable[None]]) -> None:
+        self._source = source
+        self._changed = changed
+
+    async def fetch(self, start: int, stop: int, sink: Sink) -> None:
+        try:
+            await self._source.fetch(start, stop, sink)
+        except RemoteChanged:
+            await self._changed()
+            raise
+
+
+def parse_http_date(head: Head) -> datetime | None:
+    """When the file was modified (RFC 9110, 8.8.2); None where that is not told."""
+    try:
+        return parsedate_to_datetime(head.modified or "").astimezone(UTC)
+    except ValueError:
+        return None

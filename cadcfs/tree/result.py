@@ -86,7 +86,8 @@ class ResultDirectory:
             raise NotFound(f"{self.key}: the archive has nothing there")
         told = await self._told(rows)
         # The same answer is listed again and again, and may have a hundred thousand files.
-        made_of = (rows, [node.key for node in told.values()])
+        replaced = str(self._catalogue.reader.replacements)
+        made_of = (rows, [replaced, *(node.key for node in told.values())])
         if self._listed is None or self._listed[0] is not rows or self._listed[1] != made_of[1]:
             self._listed = (*made_of, Entries.of(await self._children(rows, told)))
         return self._listed[2]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import signal
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,30 @@ def test_the_foreground_ends_on_a_signal(server: Server, tmp_path: Path) -> None
     assert process.wait(10) == 0
     process.stderr.close()
     assert os.listdir(where) == []
+
+
+def test_a_replaced_file_is_stale_where_it_was_open_and_new_where_it_is_opened(
+    mount: Mount, server: Server, expect_log: Callable[[str], None]
+) -> None:
+    expect_log("ESTALE")
+    path, md5, size = mosaic(mount, server)
+    uri = f"cadc:CFHT/{path.name}"
+    local = min(server.archive.files.rglob(path.name)).read_bytes()
+    assert size > 400_000
+    number = path.stat().st_ino
+    with path.open("rb", buffering=0) as old:
+        assert os.pread(old.fileno(), 1000, 0) == local[:1000]
+        fault = server.fault("replaced", uri=uri)
+        try:
+            for offset in (size - 1000, 0):
+                with pytest.raises(OSError, match=os.strerror(errno.ESTALE)):
+                    os.pread(old.fileno(), 1000, offset)
+            new = path.read_bytes()
+            assert hashlib.md5(new).hexdigest() != md5
+            assert path.stat().st_size == len(new)
+            assert path.stat().st_ino != number
+            assert {e.name: e.inode() for e in os.scandir(path.parent)}[
+                path.name
+            ] == path.stat().st_ino
+        finally:
+            server.mend(fault)

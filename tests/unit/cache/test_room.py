@@ -178,6 +178,30 @@ def test_threads_and_eviction_never_show_a_wrong_byte(tmp_path: Path) -> None:
     store.end()
 
 
+def test_a_block_that_goes_while_it_is_checked_is_not_taken_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = BlockStore(tmp_path, quota=QUOTA)
+    file = store.open(version(1))
+    write(file, 1, range(8))
+    store.close([file])
+    file = store.open(version(1))
+    pread = os.pread
+
+    def gone_afterwards(fd: int, size: int, offset: int) -> bytes:
+        found = pread(fd, size, offset)
+        monkeypatch.setattr("os.pread", pread)
+        file.punch(8 * BLOCK)
+        return found
+
+    monkeypatch.setattr("os.pread", gone_afterwards)
+    assert file.read_now(0, BLOCK) in (None, content(1, 0))
+    assert file.read_now(0, BLOCK) is None
+    assert file.read_now(3 * BLOCK, BLOCK) is None
+    store.close([file])
+    store.end()
+
+
 VICTIM = """
 import sys
 from pathlib import Path

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from cadcfs.errors import Corrupt
 
@@ -108,6 +108,15 @@ class Header:
     def lines(self) -> bytes:
         """One card a line, with END."""
         return b"".join(card + b"\n" for card in [*self.cards, b"END".ljust(CARD)])
+
+
+def header_of(values: Mapping[str, str | int]) -> Header:
+    """A header of these keywords; texts bring their quotes."""
+    return Header(f"{name:8}= {value:>20}".ljust(CARD).encode() for name, value in values.items())
+
+
+NULL_PRIMARY = header_of({"SIMPLE": "T", "BITPIX": 8, "NAXIS": 0, "EXTEND": "T"})
+"""A primary HDU without data."""
 
 
 def padded(size: int) -> int:

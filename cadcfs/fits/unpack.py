@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 from cadcfs.errors import Corrupt
 from cadcfs.fits.checksum import Sum, summed, with_sums
-from cadcfs.fits.header import BLOCK, Header, padded
+from cadcfs.fits.header import BLOCK, NULL_PRIMARY, Header, padded
 from cadcfs.fits.original import appended_to_primary, original_header
 from cadcfs.fits.tables import unpack_table
 from cadcfs.fits.tiles import unpack_image
@@ -33,10 +33,6 @@ DISK_FAILS = 2
 """Exit code; the number of the error is on standard error."""
 GZIP = 31
 """zlib's number for a gzip header."""
-NULL_PRIMARY = Header(
-    f"{key:8}= {value:>20}".ljust(80).encode()
-    for key, value in (("SIMPLE", "T"), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", "T"))
-)
 
 
 def gunzip(source: BinaryIO, new: BinaryIO) -> None:

@@ -114,6 +114,38 @@ def test_images_that_astropy_packed(kind: str, tmp_path: Path) -> None:
     assert same_as_funpack(packed, tmp_path)
 
 
+def columns(rows: int) -> list[fits.Column]:
+    rng = np.random.default_rng(3)
+    numbers = np.arange(rows)
+    return [
+        fits.Column("J", "J", array=numbers),
+        fits.Column("I", "I", array=(numbers % 77).astype(np.int16)),
+        fits.Column("U", "J", bzero=2**31, array=numbers.astype(np.uint32)),
+        fits.Column("A", "5A", array=[f"ab{number % 9}" for number in numbers]),
+        fits.Column("E", "E", array=rng.normal(size=rows)),
+        fits.Column("D", "3D", array=rng.normal(size=(rows, 3))),
+        fits.Column("B", "2B", array=rng.integers(0, 9, (rows, 2)).astype(np.uint8)),
+        fits.Column("X", "11X", array=rng.random((rows, 11)) > 0.5),
+        fits.Column("L", "L", array=rng.random(rows) > 0.5),
+        fits.Column("K", "K", array=numbers * 7),
+        fits.Column("PJ", "PJ()", array=[np.arange(n % 50) for n in numbers]),
+        fits.Column("PB", "PB()", array=[np.arange(n % 90).astype(np.uint8) for n in numbers]),
+        fits.Column("QI", "QI()", array=[np.arange(n % 9).astype(np.int16) for n in numbers]),
+        fits.Column("PD", "PD()", array=[rng.normal(size=n % 20) for n in numbers]),
+    ]
+
+
+@pytest.mark.parametrize("tile", [5000, 700])
+def test_tables(tile: int, tmp_path: Path) -> None:
+    original, packed = tmp_path / "table.fits", tmp_path / "table.fits.fz"
+    table = fits.BinTableHDU.from_columns(columns(1500), name="T")
+    table.header["FZTILELN"] = tile
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(original, checksum=True)
+    subprocess.run(["fpack", "-table", "-O", packed, original], check=True, timeout=60)
+    assert same_as_funpack(packed, tmp_path)
+    assert (tmp_path / "new.fits").read_bytes() == original.read_bytes()
+
+
 def test_gzip(plain: Path, tmp_path: Path) -> None:
     content = (plain / "all.fits").read_bytes()
     packed, new = tmp_path / "packed.fits.gz", tmp_path / "new.fits"

@@ -115,6 +115,89 @@ async def test_band_cuts_the_spectral_axis(
         assert wavelengths.max() <= 8.67e-4 + 2 * half
 
 
+STOKES = (
+    "nrao:VLASS/VLASS2.1.cc.T10t29.J184200-033000.06.2048.v1.spw12.IQU.iter3"
+    ".image.pbcor.tt0.subim.com.fits"
+)
+FRAMES = "cadc:TAOSII/taos2_20220201T201317Z_star04239531.fits"
+ZERO = "cadc:APASS/zero.fits"
+POLE = "cadc:IRIS/I429B4H0.fits"
+PACKED = "cadc:SIMDEEP/deep0002.fits.gz"
+
+
+@pytest.mark.parametrize(
+    ("uri", "more", "shape", "first"),
+    [
+        (STOKES, {"POL": "Q"}, (1, 1, 64, 64), (1, 0, 0, 0)),
+        (STOKES, {"POL": "U", "CIRCLE": "280.5 -3.5 0.005"}, (1, 1, 20, 20), (2, 0, 22, 22)),
+        (FRAMES, {"TIME": "59611.8421 59611.8429"}, (2, 48, 48), (3, 0, 0)),
+        (FRAMES, {"TIME": "59611.84"}, (1, 48, 48), (0, 0, 0)),
+        (FRAMES, {}, (10, 48, 48), (0, 0, 0)),
+        (ZERO, {"CIRCLE": "359.99 10 0.05"}, (50, 50), (39, 44)),
+        (ZERO, {"POLYGON": "0.02 9.98 359.98 9.98 359.98 10.02 0.02 10.02"}, (20, 20), (54, 54)),
+        (POLE, {"POS": "RANGE 0 360 88 90"}, (161, 161), (170, 170)),
+    ],
+)  # fmt: skip
+async def test_other_axes_and_places_are_cut(
+    client: httpx.AsyncClient, archive: Archive, tmp_path: Path,
+    uri: str, more: dict[str, str], shape: tuple[int, ...], first: tuple[int, ...],
+) -> None:  # fmt: skip
+    reply = await cut(client, uri, **more)
+    with verified(reply, tmp_path / "cutout.fits") as hdus:
+        (piece,) = hdus
+        whole = parent_of(archive, uri, piece).data
+        # A pixel more or less where a border of the region runs along one of the image.
+        assert np.abs(np.subtract(piece.data.shape, shape)).max() <= 2
+        places = [np.argwhere(whole.ravel() == piece.data.ravel()[0])[0][0]]
+        start = np.unravel_index(places[0], whole.shape)
+        assert np.abs(np.subtract(start, first)).max() <= 1
+        slices = tuple(slice(a, a + n) for a, n in zip(start, piece.data.shape, strict=True))
+        assert np.array_equal(piece.data, whole[slices])
+        own, parent = WCS(piece.header), WCS(archive_header(archive, uri))
+        here = own.all_pix2world(*[[0]] * whole.ndim, 0)
+        there = parent.all_pix2world(*[[value] for value in reversed(start)], 0)
+        assert np.allclose(np.array(here) % 360, np.array(there) % 360, rtol=0, atol=1e-6)
+
+
+def archive_header(archive: Archive, uri: str) -> fits.Header:
+    with fits.open(archive.path_of(uri)) as hdus:
+        header: fits.Header = hdus[0].header.copy()
+        return header
+
+
+async def test_a_file_packed_as_a_whole_can_be_cut(
+    client: httpx.AsyncClient, archive: Archive, tmp_path: Path
+) -> None:
+    reply = await cut(client, PACKED, CIRCLE="34.5 -5.2 0.003")
+    assert reply.headers["content-disposition"].endswith('.fits"')
+    with verified(reply, tmp_path / "cutout.fits") as hdus:
+        check_piece(hdus[0], parent_of(archive, PACKED, hdus[0]), SkyCoord(34.5, -5.2, unit="deg"))
+
+
+async def test_a_cutout_reads_only_the_tiles_that_it_needs(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cadcfs.demo.data.cutout import pieces_of, write_cutout
+    from cadcfs.demo.data.extensions import read_headers
+    from cadcfs.demo.data.slices import parse_slice
+
+    path = archive.path_of(MOSAIC)
+    headers = read_headers(path)
+    touched: set[int] = set()
+    from astropy.io.fits.hdu.compressed import section as compressed
+
+    original = compressed.CompImageSection.__getitem__
+
+    def watched(section: object, index: object) -> np.ndarray:
+        touched.add(id(section))
+        return original(section, index)
+
+    monkeypatch.setattr(compressed.CompImageSection, "__getitem__", watched)
+    content = b"".join(write_cutout(path, pieces_of(headers, [parse_slice("[7][1:10,1:10]")])))
+    assert len(content) == 2 * 2880
+    assert len(touched) == 1
+
+
 async def test_sub_takes_numbers_names_steps_and_directions(
     client: httpx.AsyncClient, archive: Archive, tmp_path: Path
 ) -> None:

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import httpx
 
-from tests.judges import replies_auth, replies_client, replies_data, replies_tap
+from tests.judges import replies_auth, replies_client, replies_data, replies_files, replies_tap
 from tests.judges.bench import Bench, Comparison, Reasons
 from tests.judges.structure import Difference
 from tests.rig import running_server
 
-PARTS = (replies_auth, replies_client, replies_data, replies_tap)
+PARTS = (replies_auth, replies_client, replies_data, replies_files, replies_tap)
 
 
 def main() -> int:

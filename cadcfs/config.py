@@ -99,6 +99,8 @@ class Settings:
     then it waits for its turn. 0 for no limit."""
     indexers: str = INDEXERS
     """Programs that get nothing but what is cached, by process name, parted by spaces."""
+    offline: bool = False
+    """Begin without the network; `cadcfs offline on|off` switches a mount."""
     metadata_time: float = 30.0
     """Time for small questions."""
     listing_time: float = 120.0

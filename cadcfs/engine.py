@@ -24,10 +24,13 @@ from cadcfs.cache.whole import Wholes
 from cadcfs.config import Settings
 from cadcfs.network.carrier import Carrier
 from cadcfs.network.client import Client
+from cadcfs.network.hosts import Hosts
 from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.reader import Reader
 from cadcfs.tree.workshop import Workshop
 
+GRACE = 0.5
+"""Seconds that the socket has to tell of a stall before its reader gives up."""
 CLOSING_TIME = 3.0
 """Seconds for writing down what is here, at the end."""
 
@@ -48,7 +51,8 @@ class Engine:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Engine]:
     """An engine; its background work ends with it."""
-    async with Client() as client, trio.open_nursery() as nursery:
+    hosts = Hosts(offline=settings.offline, check_every=settings.listing_time)
+    async with Client(hosts=hosts) as client, trio.open_nursery() as nursery:
         engine = _built(settings, client, nursery)
         try:
             yield engine
@@ -64,9 +68,11 @@ def _built(settings: Settings, client: Client, nursery: trio.Nursery) -> Engine:
     listings = Listings(settings.cache_dir / "answers-v2", nursery, patience=settings.listing_time)
     services = Services(client, listings, settings)
     store = BlockStore(settings.cache_dir, quota=settings.cache_size, floor=settings.cache_free)
-    streams = Streams(store, nursery)
+    streams = Streams(store, nursery, patience=settings.read_time + GRACE)
     wholes = Wholes(settings.cache_dir, store, streams, nursery, patience=settings.listing_time)
-    carrier = Carrier(stall=settings.read_time)
+    carrier = Carrier(
+        hosts=client.hosts, stall=settings.read_time, head_time=settings.metadata_time
+    )
     files = Files(services, carrier)
     soda = Soda(client, carrier, services, listings)
     addresses = Addresses(files, DataLink(client, services, settings.listing_time))

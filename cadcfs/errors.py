@@ -70,6 +70,9 @@ class Pending(Incomplete):
 class Unavailable(CadcfsError):
     """No answer after retries: busy (429, 5xx), reset, or no network."""
 
+    retry_after: float | None = None
+    """Seconds after which the service wants to be asked again, where it says so."""
+
 
 class TimedOut(Unavailable):
     """No answer within the time that was granted."""

@@ -30,6 +30,7 @@ from cadcfs.kernel.sizes import Sizes
 from cadcfs.kernel.walks import Walks
 from cadcfs.kernel.xattrs import OperationsWithXattrs
 from cadcfs.logs import RecentLines
+from cadcfs.network.hosts import Hosts
 from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.control import Controls
 from cadcfs.tree.jobs import JobsDirectory
@@ -80,8 +81,9 @@ async def _serve(
     ):
         await _check(engine.services)
         jobs = JobsDirectory(desks.jobs, desks.results, desks.short_forms)
-        status = Status(settings, mountpoint, engine.listings)
-        told, now = Told(status.text, recent.text, status.description), time.time_ns()
+        hosts = engine.client.hosts
+        status = Status(settings, mountpoint, engine.listings, hosts)
+        told, now = _told(status, recent, hosts), time.time_ns()
         failures = Failures()
         kind = OperationsWithXattrs if settings.xattr else Operations
         operations = kind(
@@ -110,6 +112,13 @@ def _tables(engine: Engine, settings: Settings, now: int) -> TablesDirectory:
     schema = Schema(Tap(engine.client, engine.services), settings.listing_time)
     origin = engine.catalogue.origin
     return TablesDirectory(schema, engine.listings, origin, settings.names, now)
+
+
+def _told(status: Status, recent: RecentLines, hosts: Hosts) -> Told:
+    def switch(offline: bool) -> None:
+        hosts.switch(offline=offline)
+
+    return Told(status.text, recent.text, status.description, lambda: hosts.is_offline, switch)
 
 
 def _sizes(settings: Settings) -> Sizes:
@@ -179,8 +188,11 @@ async def _end_on_signal(scope: trio.CancelScope) -> None:
 class Status:
     """What `.cadcfs/status` says; never waits for anything."""
 
-    def __init__(self, settings: Settings, mountpoint: Path, listings: Listings) -> None:
+    def __init__(
+        self, settings: Settings, mountpoint: Path, listings: Listings, hosts: Hosts
+    ) -> None:
         self._settings = settings
+        self._hosts = hosts
         self._mountpoint = mountpoint
         self._listings = listings
         self._since = time.time()
@@ -205,6 +217,9 @@ class Status:
             "registry": self._settings.registry_url,
             "cache": str(self._settings.cache_dir),
             "identity": "anonymous",
+            "offline": "on, what was seen is shown" if self._hosts.is_offline else "off",
+            "do not answer": "; ".join(self._hosts.report()) or "none",
+            "stale answers": f"{answers.stale} shown, for the archive did not answer since",
             "answers in memory": f"{answers.known} ({answers.rows} rows)",
             "questions asked": f"{answers.loads} ({answers.failures} failed)",
             "questions under way": str(answers.in_flight),

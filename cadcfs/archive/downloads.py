@@ -12,7 +12,7 @@ from typing import Protocol
 import trio
 
 from cadcfs.errors import TimedOut, Unavailable
-from cadcfs.network.carrier import ATTEMPTS, Body, Carrier, Reply, pause
+from cadcfs.network.carrier import ATTEMPTS, Body, Carrier, Reply
 from cadcfs.network.redirects import HOPS, next_place
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ async def download(
             if failures == ATTEMPTS:
                 raise
             log.info("%s; asking again", exc)
-            await pause(failures)
+            await carrier.pause(failures)
             continue
         return
 

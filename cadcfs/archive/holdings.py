@@ -29,8 +29,9 @@ _PARTS = (
     Key(LISTED_COLUMNS.index("o.observationID"), "o.observationID"),
     Key(LISTED_COLUMNS.index("a.uri"), "a.uri"),
 )
-BACKGROUND_TIME = 600.0
-"""Seconds a listing may take behind, when its first asker has long been told to come again."""
+BEHIND = 5
+"""Times the time of a listing that it may take, when its first asker has long been told to come
+again."""
 
 
 class Holdings:
@@ -117,11 +118,11 @@ class Holdings:
         if not FACETS[facet].present:
             return False
         adql = queries.lacking(question, facet)
-        return bool((await self._tap.answer(adql, seconds=BACKGROUND_TIME)).rows)
+        return bool((await self._tap.answer(adql, seconds=BEHIND * self._tap.listing_time)).rows)
 
     async def _whole(self, build: Callable[[str], str], keys: Sequence[Key]) -> Sequence[Cells]:
         async def ask(piece: str) -> Answer:
-            return await self._tap.answer(build(piece), seconds=BACKGROUND_TIME)
+            return await self._tap.answer(build(piece), seconds=BEHIND * self._tap.listing_time)
 
         return await whole(ask, keys, build(""))
 

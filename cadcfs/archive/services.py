@@ -44,6 +44,11 @@ class Services:
         self._memory = memory
         self._settings = settings
 
+    @property
+    def listing_time(self) -> float:
+        """Seconds that a listing may take."""
+        return self._settings.listing_time
+
     async def tap_url(self) -> str:
         """Base of the TAP service, without `/sync`."""
         given = self._settings.tap_url

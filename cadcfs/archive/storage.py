@@ -17,8 +17,16 @@ from urllib.parse import quote
 import trio
 
 from cadcfs.archive.sites import Locator, Paces, Progress, host_of
-from cadcfs.errors import CadcfsError, Forbidden, NotFound, RemoteChanged, TimedOut, Unavailable
-from cadcfs.network.carrier import ATTEMPTS, Carrier, Reply, Wanted, pause
+from cadcfs.errors import (
+    CadcfsError,
+    Forbidden,
+    NotFound,
+    Offline,
+    RemoteChanged,
+    TimedOut,
+    Unavailable,
+)
+from cadcfs.network.carrier import ATTEMPTS, Carrier, Reply, Wanted
 from cadcfs.network.redirects import HOPS, next_place
 
 log = logging.getLogger(__name__)
@@ -130,13 +138,16 @@ class StoredFile:
                 await self._once(self._site or self._entry, progress, stop)
             except TimedOut:
                 raise
+            except Offline as exc:
+                # A listing could still be shown from memory; bytes are here or they are not.
+                raise Unavailable(str(exc)) from exc
             except (Unavailable, _SiteRefusedError) as exc:
                 self._site = None
                 failures = 1 if progress.got > before else failures + 1
                 if failures == ATTEMPTS:
                     raise exc.reason if isinstance(exc, _SiteRefusedError) else exc from exc
                 log.info("%s; asking again", exc)
-                await pause(failures)
+                await self._carrier.pause(failures)
 
     async def _once(self, begin: str, progress: Progress, stop: int) -> None:
         """One request for what is lacking, redirects followed; keeps the site that had it."""

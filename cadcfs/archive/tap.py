@@ -26,6 +26,7 @@ class Tap:
     """Asks one TAP service."""
 
     def __init__(self, client: Client, services: Services) -> None:
+        self.listing_time = services.listing_time
         self._client = client
         self._services = services
 

@@ -72,6 +72,8 @@ class Fetch:
         self.waiting = 0
         self.runs = 0
         self.ahead = ahead
+        self.heard = 0.0
+        """When its last byte came, in seconds, monotonic."""
 
     def leave_if_unwanted(self) -> None:
         """End it once nobody waits for it and no run goes that way."""
@@ -174,7 +176,7 @@ class Fetching:
     async def _run(self, transfer: Transfer, fetch: Fetch) -> None:
         slow = transfer.pace.streams > 1
         self._slow_streams += slow
-        filler = Filler(transfer, fetch.blocks, trio.lowlevel.current_trio_token())
+        filler = Filler(transfer, fetch, trio.lowlevel.current_trio_token())
         size = transfer.file.presence.block_size
         start, stop = fetch.blocks.start * size, fetch.blocks.stop * size
         try:
@@ -205,13 +207,13 @@ class Fetching:
 class Filler:
     """Cuts what arrives into blocks and stores them; called in the carrier's threads."""
 
-    def __init__(self, transfer: Transfer, blocks: range, token: trio.lowlevel.TrioToken) -> None:
+    def __init__(self, transfer: Transfer, fetch: Fetch, token: trio.lowlevel.TrioToken) -> None:
         self._transfer = transfer
         self._token = token
-        self._blocks = blocks
-        self._block = blocks.start
+        self._fetch = fetch
+        self._block = fetch.blocks.start
         self._rest = b""
-        self._next = blocks.start * transfer.file.presence.block_size
+        self._next = fetch.blocks.start * transfer.file.presence.block_size
         # Two sites may be asked for the same range: whoever is ahead fills.
         self._lock = threading.Lock()
         self._ended = False
@@ -228,8 +230,9 @@ class Filler:
             if skip >= len(data):
                 return
             fresh = data[skip:] if skip else data
+            self._fetch.heard = time.monotonic()
             if not self.taken:
-                self.began = time.monotonic()
+                self.began = self._fetch.heard
             self._next += len(fresh)
             self.taken += len(fresh)
             self._store(self._rest + fresh if self._rest else fresh)
@@ -243,7 +246,7 @@ class Filler:
         if ready:
             self._transfer.file.write(self._block, content if not self._rest else content[:ready])
             self._block += -(-ready // presence.block_size)
-            if self._block >= self._blocks.stop:
+            if self._block >= self._fetch.blocks.stop:
                 return  # the end of the fetch wakes everybody, at once
             self._token.run_sync_soon(self._transfer.wake, idempotent=True)
 

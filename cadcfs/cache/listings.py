@@ -20,6 +20,7 @@ import trio
 from cadcfs.cache.asker import current_asker, on_behalf_of
 from cadcfs.cache.flight import Flight
 from cadcfs.errors import Busy, CadcfsError, Pending, Unavailable
+from cadcfs.network.behind import behind
 
 if TYPE_CHECKING:
     import diskcache
@@ -50,6 +51,7 @@ class ListingStatistics:
     failures: int
     in_flight: int
     waiting: int
+    stale: int
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class Listings:
         return ListingStatistics(
             len(self._known), self._rows, self._loads, self._failures, len(self._flights),
             sum(flight.waiting for flight in self._flights.values()),
+            sum(key in self._known for key in self._errors),
         )  # fmt: skip
 
     async def text(self, key: str, load: Callable[[], Awaitable[str]], fresh: float) -> str:
@@ -201,7 +204,7 @@ class Listings:
         known = None
         try:
             # What a question needs to be asked (where the service is) is nobody's turn.
-            with flight.scope, on_behalf_of(None):
+            with flight.scope, on_behalf_of(None), behind(flight.behind):
                 known = _Known(await load(), time.time())
                 self._keep(key, known)
                 self._errors.pop(key, None)

@@ -17,9 +17,10 @@ import trio
 from cadcfs.cache.blocks import Version
 from cadcfs.cache.fetching import BUDGET, Fetch, Fetching, RangeSource, Sink, Transfer
 from cadcfs.cache.fits import FitsMap
+from cadcfs.cache.patience import Patience
 from cadcfs.cache.readahead import LARGEST, Cursor, ReadAhead
 from cadcfs.cache.store import BlockStore
-from cadcfs.errors import Corrupt
+from cadcfs.errors import CadcfsError, Corrupt
 
 __all__ = ["RangeSource", "Sink", "Stream", "StreamStatistics", "Streams"]
 
@@ -60,8 +61,9 @@ class _Shared(Transfer):
 class Streams:
     """All open files, by version."""
 
-    def __init__(self, store: BlockStore, nursery: trio.Nursery) -> None:
+    def __init__(self, store: BlockStore, nursery: trio.Nursery, *, patience: float = 60.0) -> None:
         self._store = store
+        self.patience = patience
         self._nursery = nursery
         self.fetching = Fetching(nursery, min(BUDGET, store.quota // 4))
         self._shared: dict[Version, _Shared] = {}
@@ -194,6 +196,8 @@ class Stream:
         self._streams = streams
         self._shared = shared
         self._ahead = ReadAhead()
+        seconds = getattr(shared.source, "patience", streams.patience)
+        self._patience = Patience(shared.file.version.key, seconds)
         self._walk = Cursor(0, 0)
         """From one FITS header to the next."""
 
@@ -218,10 +222,11 @@ class Stream:
         Raises
         ------
         CadcfsError
-            What the source said; the next read asks again.
+            What the source said; a read that comes two seconds later asks again.
         """
         file = self._shared.file
         size = max(0, min(size, file.version.size - offset))
+        self._patience.recall(self._blocks(offset, size))
         self._streams.misses += 1
         cursor = self._follow(offset, size)
         for _ in range(3):
@@ -269,6 +274,7 @@ class Stream:
         shared = self._shared
         presence = shared.file.presence
         waited_on: set[Fetch] = set()
+        since = time.monotonic()
         try:
             while presence.here.find(0, wanted.start, wanted.stop) >= 0:
                 absent = [b for b in wanted if not presence.here[b]]
@@ -283,7 +289,10 @@ class Stream:
                         waited_on.add(fetch)
                 # What another process has fetched is here now, and nothing is under way for it.
                 if any(block in shared.under_way for block in absent):
-                    await progress.wait()
+                    await self._patience.wait(progress, waited_on, since)
+        except CadcfsError as exc:
+            self._patience.remember(wanted, exc)
+            raise
         finally:
             for fetch in waited_on:
                 fetch.waiting -= 1

@@ -40,6 +40,8 @@ SPARE = 256 << 20
 """Bytes of made files that are held although the cache has no room for them."""
 TOO_LONG = 900.0
 """Seconds after which a making is given up, also one that goes on behind."""
+LONGEST = 140.0
+"""Seconds that a read waits while a file is made again; a call may not take longer."""
 CHUNK = 1 << 20
 
 
@@ -278,6 +280,8 @@ class Wholes:
 
 class Remake:
     """Where bytes come from that the cache has lost: the file is made again, once per stream."""
+
+    patience = LONGEST
 
     def __init__(self, wholes: Wholes, key: str, maker: Maker, made: Made) -> None:
         self._wholes = wholes

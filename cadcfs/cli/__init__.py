@@ -16,6 +16,7 @@ from cadcfs.cli.demo import demo, faults_help
 from cadcfs.cli.info import info, refresh
 from cadcfs.cli.login import login, logout, whoami
 from cadcfs.cli.mounting import mount, umount
+from cadcfs.cli.offline import offline
 from cadcfs.cli.query import query
 from cadcfs.cli.status import status
 from cadcfs.cli.tables import collections, tables
@@ -33,6 +34,7 @@ app.command()(login)
 app.command()(logout)
 app.command()(whoami)
 app.command()(status)
+app.command()(offline)
 app.command()(info)
 app.command()(refresh)
 app.command()(query)

@@ -33,6 +33,17 @@ def all_of_ours() -> list[Path]:
     return sorted(Path(_unescaped(field)) for field in found)
 
 
+def mounted() -> list[Path]:
+    """Where this user's mounts of cadcfs are."""
+    user = f"user_id={os.geteuid()}"
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split(" ")
+        if fields[fields.index("-") + 1] == TYPE and user in fields[-1].split(","):
+            found.append(Path(_unescaped(fields[4])))
+    return found
+
+
 def prepare(path: Path) -> None:
     """Make sure that *path* can be mounted on; a dead mount of ours is cleaned away.
 

@@ -24,9 +24,11 @@ from cadcfs.errors import (
     Forbidden,
     NotFound,
     RemoteChanged,
+    TimedOut,
     Unauthorized,
     Unavailable,
 )
+from cadcfs.network.hosts import Hosts
 from cadcfs.network.pools import Pools, unreached
 from cadcfs.network.redirects import HOPS, Domains, Wallet, next_place
 
@@ -102,6 +104,10 @@ class _Errand:
         self._response = response
         self.check()
 
+    @property
+    def has_good_answer(self) -> bool:
+        return self._response is not None and self._response.status not in BUSY
+
     def check(self) -> None:
         """End the thread if nobody waits any more."""
         if self._gone.is_set():
@@ -125,20 +131,32 @@ class Carrier:
     """Connections that are reused, and threads of its own; a limit keeps both bounded."""
 
     def __init__(
-        self, wallet: Wallet | None = None, *, connections: int = CONNECTIONS, stall: float = 60.0
-    ) -> None:
+        self, wallet: Wallet | None = None, hosts: Hosts | None = None, *,
+        connections: int = CONNECTIONS, stall: float = 60.0, head_time: float = 30.0,
+    ) -> None:  # fmt: skip
         self.wallet = wallet or Wallet(Domains(()))
+        self.hosts = hosts or Hosts()
+        self._head_time = head_time
+        self._step = min(0.4, stall / 20)
         self._pools = Pools(self.wallet, connections, stall)
         self._threads = trio.CapacityLimiter(connections)
 
+    async def pause(self, attempt: int) -> None:
+        """Wait before asking again: longer each time, and never in step with others."""
+        await trio.sleep(random.uniform(0.5, 1.0) * self._step * 2**attempt)
+
     async def head(self, url: str) -> Reply:
         """The head of *url*, redirects followed."""
-        return await self._patiently(lambda _: self._head(url))
+        try:
+            with trio.fail_after(self._head_time):
+                return await self._patiently(url, lambda _: self._head(url))
+        except trio.TooSlowError as exc:
+            raise TimedOut(f"{url}: no answer within {self._head_time:g} s") from exc
 
     async def post(self, url: str, content: bytes, media_type: str) -> bytes:
         """The answer to a small document."""
         bodies: list[bytes] = []
-        await self._patiently(lambda _: self._post(url, content, media_type, bodies.append))
+        await self._patiently(url, lambda _: self._post(url, content, media_type, bodies.append))
         return bodies[0]
 
     async def get(self, url: str, wanted: Wanted) -> Reply:
@@ -148,31 +166,43 @@ class Carrier:
         """
         asked = {"Range": f"bytes={wanted.start}-{wanted.stop - 1}"}
         return await self._patiently(
+            url,
             lambda errand: self._get(
                 url, asked, errand, lambda r, reply: _receive(r, reply, wanted, errand)
-            )
+            ),
         )
 
     async def get_body(self, url: str, body: Body) -> Reply:
         """Ask for all of what is made at *url*; as with `get`, a redirect is returned."""
         return await self._patiently(
+            url,
             lambda errand: self._get(
                 url, body.headers, errand, lambda r, reply: _receive_body(r, reply, body, errand)
-            )
+            ),
         )
 
-    async def _patiently(self, work: Callable[[_Errand], Reply]) -> Reply:
-        return await self.wallet.authorized(lambda: self._sent(work))
+    async def _patiently(self, url: str, work: Callable[[_Errand], Reply]) -> Reply:
+        await self.hosts.admit(url)
+        return await self.wallet.authorized(lambda: self._sent(url, work))
 
-    async def _sent(self, work: Callable[[_Errand], Reply]) -> Reply:
+    async def _sent(self, url: str, work: Callable[[_Errand], Reply]) -> Reply:
         errand = _Errand()
         try:
-            return await trio.to_thread.run_sync(
+            reply = await trio.to_thread.run_sync(
                 work, errand, abandon_on_cancel=True, limiter=self._threads
             )
         except trio.Cancelled:
             errand.leave()
             raise
+        except CadcfsError as exc:
+            # A body that breaks off is of a service that works.
+            if isinstance(exc, Unavailable) and not errand.has_good_answer:
+                self.hosts.failed(url, exc)
+            else:
+                self.hosts.answered(url)
+            raise
+        self.hosts.answered(url)
+        return reply
 
     def _head(self, url: str) -> Reply:
         return self._followed("HEAD", url, None, {})[0]
@@ -289,8 +319,3 @@ def refusal(reply: Reply, words: str) -> CadcfsError:
     if reply.status == 416:
         return RemoteChanged(f"{text}: the file is shorter than it was")
     return BadRequest(text)
-
-
-async def pause(attempt: int) -> None:
-    """Wait before asking again: longer each time, and never in step with others."""
-    await trio.sleep(random.uniform(0.2, 0.4) * 2**attempt)

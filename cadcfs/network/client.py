@@ -9,7 +9,6 @@ reaches down to the socket.
 from __future__ import annotations
 
 import logging
-import random
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -31,7 +30,9 @@ from cadcfs.errors import (
     Unauthorized,
     Unavailable,
 )
+from cadcfs.network.hosts import Hosts
 from cadcfs.network.redirects import HOPS, Domains, Wallet, next_place
+from cadcfs.network.retries import pause_before, retry_after
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ CONNECT_TIME = 10.0
 """Seconds for a connection: a host that is gone shows within this."""
 PIECE = 1 << 20
 """Bytes of a long body that are handed on at once."""
+BROKEN = frozenset({500, 502, 503, 504})
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 Form = Mapping[str, str | Sequence[str]]
@@ -72,8 +74,11 @@ class _Question:
 class Client:
     """One pool of connections for all small requests; use as an async context manager."""
 
-    def __init__(self, wallet: Wallet | None = None, *, connections: int = 16) -> None:
+    def __init__(
+        self, wallet: Wallet | None = None, hosts: Hosts | None = None, *, connections: int = 16
+    ) -> None:
         self.wallet = wallet or Wallet(Domains(()))
+        self.hosts = hosts or Hosts()
         self._limits = httpx.Limits(
             max_connections=connections, max_keepalive_connections=connections
         )
@@ -153,6 +158,7 @@ class Client:
 
     async def _begun(self, request: httpx.Request) -> httpx.Response:
         """The head of a good answer; the caller closes it."""
+        await self.hosts.admit(str(request.url))
         response = await self._followed(request)
         if response.is_success:
             return response
@@ -165,18 +171,26 @@ class Client:
     async def _ask(self, question: _Question, seconds: float) -> Answer:
         try:
             with trio.fail_after(seconds):
-                return await self.wallet.authorized(lambda: self._attempts(question, seconds))
+                return await self.wallet.authorized(lambda: self._watched(question, seconds))
         except trio.TooSlowError as exc:
-            raise TimedOut(f"{question.url}: no whole answer within {seconds:g} s") from exc
+            slow = TimedOut(f"{question.url}: no whole answer within {seconds:g} s")
+            self.hosts.failed(question.url, slow)
+            raise slow from exc
+
+    async def _watched(self, question: _Question, seconds: float) -> Answer:
+        if seconds <= self.hosts.check_every:
+            return await self._attempts(question, seconds)
+        return await self.hosts.while_alive(question.url, lambda: self._attempts(question, seconds))
 
     async def _attempts(self, question: _Question, seconds: float) -> Answer:
         for attempt in range(1, ATTEMPTS + 1):
+            await self.hosts.admit(question.url)
             try:
                 return await self._once(question, seconds)
             except (Unavailable, Incomplete) as exc:
-                if attempt == ATTEMPTS:
+                pause = pause_before(attempt, exc, min(0.5, self.hosts.check_every / 20))
+                if attempt == ATTEMPTS or pause is None:
                     raise
-                pause = random.uniform(0.25, 0.5) * 2**attempt
                 log.info("%s; asking again in %.1f s", exc, pause)
                 await trio.sleep(pause)
         raise AssertionError("unreachable")
@@ -220,7 +234,17 @@ class Client:
         url = str(request.url)
         request.headers.pop("Authorization", None)
         request.headers.update(self.wallet.headers(url))
-        return await (await self._pool_for(url)).send(request, stream=True)
+        pool = await self._pool_for(url)
+        try:
+            response = await pool.send(request, stream=True)
+        except httpx.TransportError as exc:
+            self.hosts.failed(url, f"{type(exc).__name__} {exc}".rstrip())
+            raise
+        if response.status_code in BROKEN:
+            self.hosts.failed(url, f"HTTP {response.status_code}")
+        else:
+            self.hosts.answered(url)
+        return response
 
     async def _pool_for(self, url: str) -> httpx.AsyncClient:
         if self.wallet.credentials.certificate is None:
@@ -238,7 +262,10 @@ class Client:
         words = f"{url}: HTTP {response.status_code}: {_excerpt(response.text)}"
         if response.status_code == 401 and self.wallet.is_shown(url):
             return Unauthorized(words)
-        return refusal_of(response.status_code, words)
+        error = refusal_of(response.status_code, words)
+        if isinstance(error, Unavailable):
+            error.retry_after = retry_after(response.headers.get("retry-after", ""))
+        return error
 
 
 def _files(parts: Mapping[str, bytes] | None) -> dict[str, tuple[str, bytes]] | None:

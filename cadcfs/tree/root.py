@@ -13,6 +13,7 @@ from cadcfs.tree.endless import NamesDirectory, RegionsDirectory
 from cadcfs.tree.hints import README, hint
 from cadcfs.tree.node import Directory
 from cadcfs.tree.plain import ControlFile, FixedDirectory
+from cadcfs.tree.switch import SwitchFile
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Told:
     status: Callable[[], str]
     log: Callable[[], str]
     describe: Callable[[int], Awaitable[str]]
+    is_offline: Callable[[], bool]
+    switch_offline: Callable[[bool], None]
 
 
 def root(
@@ -40,6 +43,9 @@ def root(
         {
             "status": ControlFile("/.cadcfs/status", status, mtime_ns),
             "log": ControlFile("/.cadcfs/log", log, mtime_ns),
+            "offline": SwitchFile(
+                "/.cadcfs/offline", told.is_offline, told.switch_offline, mtime_ns
+            ),
         },
         unlisted={"inode": InodesDirectory(told.describe, mtime_ns)},
     )

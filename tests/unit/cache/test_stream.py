@@ -12,10 +12,11 @@ import pytest
 import trio
 import trio.testing
 
+from cadcfs.cache import patience
 from cadcfs.cache.blocks import Version
 from cadcfs.cache.store import BlockStore
 from cadcfs.cache.stream import Sink, Stream, Streams
-from cadcfs.errors import Corrupt, Unavailable
+from cadcfs.errors import Corrupt, TimedOut, Unavailable
 
 SIZE = 3_000_000
 CONTENT = random.Random(2).randbytes(SIZE)
@@ -144,15 +145,40 @@ async def test_an_interrupted_reader_takes_nothing_away(tmp_path: Path) -> None:
     assert len(source.asked) == 1
 
 
-async def test_a_failure_reaches_the_reader_and_is_not_remembered(tmp_path: Path) -> None:
+async def test_a_failure_is_remembered_by_its_handle_for_two_seconds_and_by_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = Source()
     source.failures = 1
+    now = 1000.0
+    monkeypatch.setattr(patience.time, "monotonic", lambda: now)
     async with running(tmp_path) as streams:
         stream = await streams.open(VERSION, source)
-        with pytest.raises(Unavailable):
-            await stream.read(0, 10)
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await stream.read(0, 10)
+        assert len(source.asked) == 1
+        other = await streams.open(VERSION, source)
+        last = len(CONTENT) - 10
+        assert await stream.read(last, 10) == CONTENT[last:]
+        assert await other.read(0, 10) == CONTENT[:10]
+        await other.aclose()
+        now += 2
         assert await stream.read(0, 10) == CONTENT[:10]
         await stream.aclose()
+
+
+async def test_a_source_that_is_silent_is_given_up(tmp_path: Path) -> None:
+    source = Source()
+    source.gate = trio.Event()
+    async with running(tmp_path) as streams:
+        streams.patience = 0.05
+        stream = await streams.open(VERSION, source)
+        with pytest.raises(TimedOut):
+            await stream.read(0, 10)
+        await stream.aclose()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert streams.statistics().cancelled == 1
 
 
 async def test_wrong_bytes_are_fetched_again_once_and_then_refused(

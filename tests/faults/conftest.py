@@ -1,0 +1,60 @@
+"""A mount whose every byte goes through a proxy, with short deadlines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.faults.proxy import Proxy
+from tests.rig import Mount, Server
+
+DEADLINES = "listing_time=4,metadata_time=2,read_time=2"
+
+
+@dataclass
+class Rig:
+    """The archive, a proxy in front of it, and a mount that knows the proxy alone."""
+
+    server: Server
+    proxy: Proxy
+    mount: Mount
+
+    @property
+    def path(self) -> Path:
+        return self.mount.path
+
+
+RigMaker = Callable[..., Rig]
+
+
+@pytest.fixture
+def rigs(server: Server, tmp_path: Path) -> Iterator[RigMaker]:
+    """Makes rigs; *options* are the mount's."""
+    made: list[Rig] = []
+
+    def make(options: str = DEADLINES, *, allowance: int = 0) -> Rig:
+        proxy = Proxy(urlsplit(server.registry_url).port or 0)
+        path = tmp_path / f"sky{len(made)}"
+        path.mkdir()
+        url = f"http://127.0.0.1:{proxy.port}/reg/resource-caps"
+        rig = Rig(server, proxy, Mount(path, tmp_path / f"cache{len(made)}", url))
+        made.append(rig)
+        rig.mount.start("-o", options, environ={"CADCFS_WALK_ALLOWANCE": str(allowance)})
+        server.forget()
+        return rig
+
+    yield make
+    for rig in made:
+        rig.proxy.fault = None
+        if rig.mount.is_mounted():
+            rig.mount.stop()
+        rig.proxy.stop()
+
+
+@pytest.fixture
+def rig(rigs: RigMaker) -> Rig:
+    return rigs()

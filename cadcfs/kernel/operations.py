@@ -77,6 +77,7 @@ class Operations(Writable):
         super().__init__()
         self.inodes = InodeTable(root)
         self._controls = controls
+        controls.changed = self._forget_names
         self._failures = failures
         self._reading: dict[int, int] = {}
         self.interrupts = Interrupts()
@@ -212,6 +213,18 @@ class Operations(Writable):
             except RemoteChanged:
                 await self._forget_attributes(self._reading[fh])
                 raise
+
+    async def _forget_names(self, directory: Directory, names: Sequence[str]) -> None:
+        """Let the kernel look names up again that mean something else now; from a thread, too."""
+        inode = self.inodes.number(directory)
+
+        def invalidate() -> None:
+            for name in names:
+                with contextlib.suppress(OSError):
+                    pyfuse3.invalidate_entry(InodeT(inode), os.fsencode(name))
+
+        if names:
+            await trio.to_thread.run_sync(invalidate, abandon_on_cancel=True)
 
     async def _forget_attributes(self, inode: int) -> None:
         """Let the kernel ask again: from a thread, for it may wait for locks that calls hold.

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeGuard
 
+from cadcfs.errors import CadcfsError
 from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.node import Child, Directory, Entries
 from cadcfs.tree.plain import ControlFile
@@ -29,6 +30,9 @@ def is_asking(directory: Directory) -> TypeGuard[Asking]:
     return hasattr(directory, "adql")
 
 
+Changed = Callable[[Directory, Sequence[str]], Awaitable[None]]
+
+
 class Controls:
     """The control files of each directory.
 
@@ -42,6 +46,8 @@ class Controls:
         self._catalogue = catalogue
         self._failure = failure
         self._mtime_ns = mtime_ns
+        self.changed: Changed = _nobody_keeps
+        """Told of names that mean something else than before; set by who remembers names."""
 
     def child(self, directory: Directory, name: str) -> Child:
         """One of `CONTROL_NAMES` in *directory*."""
@@ -54,9 +60,14 @@ class Controls:
             return self._failure(directory.key)
 
         async def refresh() -> str:
+            before: dict[str, str] = {}
             for adql in directory.adql if is_asking(directory) else ():
+                if (await self._catalogue.history(adql)).stored is not None:
+                    before = before or await _nodes(directory)
                 await self._catalogue.expire(adql)
             entries = await directory.entries()
+            after = {name: node.key for name, node in entries}
+            await self.changed(directory, [n for n, key in before.items() if after.get(n) != key])
             return f"asked again: {len(entries)} names\n{await query()}"
 
         make = {QUERY: query, ERROR: error, REFRESH: refresh}[name]
@@ -97,6 +108,18 @@ class InodesDirectory:
             return None
         make = lambda: self._describe(int(name))  # noqa: E731
         return Child(ControlFile(f"{self.key}/{name}", make, self._mtime_ns))
+
+
+async def _nodes(directory: Directory) -> dict[str, str]:
+    """What the names in *directory* mean now; empty where nobody has looked, or could not."""
+    try:
+        return {name: node.key for name, node in await directory.entries()}
+    except CadcfsError:
+        return {}
+
+
+async def _nobody_keeps(_directory: Directory, _names: Sequence[str]) -> None:
+    return
 
 
 def _date(seconds: float) -> str:

@@ -175,3 +175,18 @@ def test_a_replaced_file_is_stale_where_it_was_open_and_new_where_it_is_opened(
             ] == path.stat().st_ino
         finally:
             server.mend(fault)
+
+
+def test_after_a_refresh_a_name_means_the_new_version_at_once(mount: Mount, server: Server) -> None:
+    path, _, _ = mosaic(mount, server)
+    before = path.read_bytes()
+    number = path.stat().st_ino
+    fault = server.fault("replaced", uri=f"cadc:CFHT/{path.name}")
+    try:
+        assert path.read_bytes() == before
+        assert "asked again" in (path.parent / ".refresh").read_text()
+        assert path.stat().st_ino != number
+        assert path.read_bytes() != before
+        assert path.stat().st_size == len(path.read_bytes())
+    finally:
+        server.mend(fault)

@@ -12,7 +12,7 @@ from cadcfs.archive.uws import Uws
 from cadcfs.errors import CadcfsError, NotFound
 from cadcfs.jobs.desk import Desk
 from cadcfs.jobs.folder import Folder
-from cadcfs.jobs.record import ARCHIVE_FORM, Job, Phase, Wish
+from cadcfs.jobs.record import ARCHIVE_FORM, ENDED, Job, Phase, Wish
 from cadcfs.jobs.registry import Registry
 from cadcfs.jobs.tending import Tending, progress
 
@@ -20,6 +20,10 @@ log = logging.getLogger(__name__)
 
 ANONYMOUS = "anonymous"
 """Whose jobs nobody's are; the archive does not list them."""
+
+
+ENDING_TIME = 60.0
+"""Seconds that opening an ended job of elsewhere waits for its result, which goes on behind."""
 
 
 class Jobs:
@@ -106,6 +110,10 @@ class Jobs:
         if job.adql is not None:
             await self.desk.in_thread(self.folder(job).write_query, job.adql)
         self._tending.tend(job)
+        if remote.phase in ENDED:
+            # What came of it is about to be here.
+            with trio.move_on_after(ENDING_TIME):
+                job = await self.ended(job.key)
         return job
 
     async def elsewhere(self) -> list[str]:

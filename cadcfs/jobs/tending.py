@@ -285,7 +285,9 @@ def progress(word: str) -> Phase:
 
 def overflow(summary: Summary, job: Job) -> str:
     """What error.txt says of a result that the service cut."""
-    cut = f"The result is not whole (OVERFLOW): it was cut after {summary.rows} rows"
+    # The rows of a binary serialization are not counted.
+    after = f" after {summary.rows} rows" if summary.rows else ""
+    cut = f"The result is not whole (OVERFLOW): it was cut{after}"
     if job.maxrec is not None and summary.rows == job.maxrec:
         return f"{cut}, as maxrec says.\n"
     return (

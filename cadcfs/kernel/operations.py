@@ -65,6 +65,10 @@ BUFFER = 64 * 1024
 kernel's read-ahead (128 KiB) is taken for sequential, and costs 384 KiB for a header (measured)."""
 
 
+BY_HANDLE = frozenset({"read", "write", "flush", "fsync", "release"})
+"""Handlers that are told an open file, not an inode."""
+
+
 class Operations(Writable):
     """Answers the kernel from the tree."""
 
@@ -186,7 +190,7 @@ class Operations(Writable):
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
         node = self.inodes.node(inode)
         if flags & WRITES:
-            return await self.open_to_write(node, flags, ctx.pid)
+            return await self.open_to_write(inode, flags, ctx.pid)
         if not is_file(node):
             raise FUSEError(errno.EISDIR)
         self._sizes.opened(inode)
@@ -239,8 +243,10 @@ class Operations(Writable):
     @answers_errno
     async def release(self, fh: FileHandleT) -> None:
         opened, _ = self.files.remove(fh)
-        self._reading.pop(fh, None)
-        await opened.aclose()
+        try:
+            await opened.aclose()
+        finally:
+            self._reading.pop(fh, None)
 
     @answers_errno
     async def access(self, inode: InodeT, mode: int, ctx: RequestContext) -> bool:
@@ -268,7 +274,7 @@ class Operations(Writable):
         """Remember a failure for the `.error` of its directory (`errnos.Noting`)."""
         if not isinstance(place, int):
             return
-        inode = self._reading.get(place, 0) if handler == "read" else place
+        inode = self._reading.get(place, 0) if handler in BY_HANDLE else place
         for concerned in {inode, self.inodes.parent(inode)}:
             node = self.inodes.get(concerned)
             if node is not None and is_directory(node):

@@ -11,6 +11,7 @@ import os
 from abc import abstractmethod
 
 import pyfuse3
+import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, FUSEError, InodeT, RequestContext
 
 from cadcfs.kernel.errnos import answers_errno
@@ -32,21 +33,32 @@ from pyfuse3 import ModeT, FlagT  # isort: skip
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_TRUNC
 
 
+TAKING_TIME = 150.0
+"""Seconds for what a flush sets off here: a long table becomes a VOTable."""
+
+
 class Writable(ReadOnly):
     """Lets those nodes take changes that can; `Operations` answers the rest."""
 
     inodes: InodeTable
     files: HandleTable[tuple[Opened, int]]
+    _reading: dict[int, int]
 
     @abstractmethod
     async def described(self, inode: int, node: Node) -> EntryAttributes:
         """The attributes of *node*, found out if need be."""
 
-    async def open_to_write(self, node: Node, flags: int, pid: int) -> FileInfo:
+    async def open_to_write(self, inode: InodeT, flags: int, pid: int) -> FileInfo:
         """A handle for writing; *flags* as in open(2)."""
-        opened = await _file(node).open_to_write(truncate=bool(flags & os.O_TRUNC))
+        node = _file(self.inodes.node(inode))
+        with trio.fail_after(TAKING_TIME):
+            opened = await node.open_to_write(truncate=bool(flags & os.O_TRUNC))
+        return self._opened(inode, node, opened, pid)
+
+    def _opened(self, inode: int, node: WritableFile, opened: Written, pid: int) -> FileInfo:
         handle = FileHandleT(self.files.add((opened, pid)))
-        return FileInfo(fh=handle, direct_io=_file(node).is_control, keep_cache=False)
+        self._reading[handle] = inode
+        return FileInfo(fh=handle, direct_io=node.is_control, keep_cache=False)
 
     @answers_errno
     async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
@@ -56,7 +68,8 @@ class Writable(ReadOnly):
     async def flush(self, fh: FileHandleT) -> None:
         opened, _ = self.files[fh]
         if hasattr(opened, "flush"):
-            await _written(opened).flush()
+            with trio.fail_after(TAKING_TIME):
+                await _written(opened).flush()
 
     @answers_errno
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
@@ -88,9 +101,7 @@ class Writable(ReadOnly):
         node, opened = await self._place(parent_inode).create(os.fsdecode(name))
         number = self.inodes.number(node)
         self.inodes.remember(number, node, parent_inode)
-        handle = FileHandleT(self.files.add((opened, ctx.pid)))
-        info = FileInfo(fh=handle, direct_io=node.is_control, keep_cache=False)
-        return info, await self.described(number, node)
+        return self._opened(number, node, opened, ctx.pid), await self.described(number, node)
 
     @answers_errno
     async def mknod(

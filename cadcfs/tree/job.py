@@ -11,7 +11,7 @@ from cadcfs.archive.conversion import Format
 from cadcfs.archive.uploads import as_votable, table_name
 from cadcfs.errors import BadRequest, CadcfsError, Exists, NotEmpty, NotFound, ReadOnly
 from cadcfs.jobs.engine import Jobs
-from cadcfs.jobs.folder import QUERY
+from cadcfs.jobs.folder import QUERY, settle
 from cadcfs.jobs.record import Job, Phase
 from cadcfs.jobs.results import Results
 from cadcfs.tree.job_files import OpenFile, Workspace, WrittenFile
@@ -79,6 +79,8 @@ class JobDirectory:
         node = node or self._shown().get(name)
         if node is None and name == WAIT:
             node = wait_file(f"{self.key}/{WAIT}", self._jobs, self._job.key)
+        if node is None and name in RESULTS:
+            log.info("%s/%s: no result: the job is %s", self.where(), name, self._job.phase)
         return None if node is None else Child(node, certain=False)
 
     async def make_directory(self, name: str) -> Directory:
@@ -138,7 +140,10 @@ class JobDirectory:
         }
         if job.is_ours:
             shown[UPLOADS] = self.uploads
-        if job.archive_id is not None:
+        if job.archive_id is None and not job.may_change:
+            # It is about to have one, unless it is aborted or refused before.
+            shown["id"] = TextFile(f"{self.key}/id coming", self._id, changed_ns)
+        elif job.archive_id is not None:
             shown["id"] = self._text("id", f"{job.archive_id}\n", int(job.created * 1e9))
             shown["job.xml"] = TextFile(
                 f"{self.key}/job.xml", self._document, changed_ns,
@@ -158,6 +163,13 @@ class JobDirectory:
             return text
 
         return TextFile(f"{self.key}/{name} {hash(text)}", again, mtime_ns, known=text)
+
+    async def _id(self) -> str:
+        while (job := await self._look()).archive_id is None:
+            if job.phase.has_ended:
+                raise NotFound(f"{self.where()}: the archive never knew this job ({job.phase})")
+            await self._jobs.desk.next_look()
+        return f"{job.archive_id}\n"
 
     async def _document(self) -> str:
         return await self._jobs.document(await self._look()) or ""
@@ -200,7 +212,9 @@ class JobDirectory:
             part = target.with_suffix(f".{time.time_ns()}.part")
             try:
                 await as_votable(file.path, part)
+                await self._jobs.desk.in_thread(settle, part)
                 await self._jobs.desk.in_thread(part.replace, target)
+                await self._jobs.desk.in_thread(settle, target)
             finally:
                 part.unlink(missing_ok=True)
 

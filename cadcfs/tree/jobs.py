@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import logging
 import math
@@ -30,6 +29,7 @@ from cadcfs.tree.node import (
     is_file,
     is_writable_file,
 )
+from cadcfs.tree.unlisted import UnlistedFile
 
 log = logging.getLogger(__name__)
 
@@ -222,11 +222,13 @@ class UnknownJob:
         known = await self._parent.child(self._archive_id)
         if known is not None and isinstance(known.node, JobDirectory):
             return await known.node.child(name)
-        return (
-            None
-            if is_junk(name) and name != WAIT
-            else Child(UnknownFile(self, name), certain=False)
-        )
+        if name in RESULTS:
+            find = lambda: self.find_file(name)  # noqa: E731
+            return Child(UnlistedFile(f"{self.key}/{name}", find), certain=False)
+        if is_junk(name) and name != WAIT:
+            return None
+        # Short ones are served as they are at their opening, whatever size stat has shown.
+        return Child(UnknownControl(self, name), certain=False)
 
     async def find_file(self, name: str) -> File:
         found = await (await self._parent.adopt(self._archive_id)).child(name)
@@ -235,26 +237,23 @@ class UnknownJob:
         return found.node
 
 
-class UnknownFile:
-    """A file of a job made elsewhere, before its directory was opened."""
+class UnknownControl:
+    """`phase` and its like of a job made elsewhere, before its directory was opened."""
+
+    is_control = True
 
     def __init__(self, parent: UnknownJob, name: str) -> None:
         self.key = f"{parent.key}/{name}"
-        # The size of results counts; the rest is short and served as it is at its opening.
-        self.is_control = name not in RESULTS
         self._parent = parent
         self._name = name
         if name == WAIT:
             self.patience = math.inf
 
-    def attributes_now(self) -> Attributes | None:
-        if not self.is_control:
-            return None
+    def attributes_now(self) -> Attributes:
         return Attributes(stat.S_IFREG | 0o644, 0, time.time_ns(), valid=0)
 
     async def attributes(self) -> Attributes:
-        found = await (await self._parent.find_file(self._name)).attributes()
-        return dataclasses.replace(found, valid=0)
+        return self.attributes_now()
 
     async def open(self) -> Opened:
         return await (await self._parent.find_file(self._name)).open()

@@ -155,6 +155,7 @@ async def test_join_tables_hold_what_their_columns_list(
 ) -> None:
     uris = (await ask(client, joined, FORMAT="csv")).text.split()[1:]
     assert sorted(uris) == sorted((await ask(client, listed, FORMAT="csv")).text.split()[1:])
+    assert uris
 
 
 async def test_obscore_describes_the_science_planes(

@@ -22,6 +22,8 @@ class Adql(Dialect):
 
     # a / b of two integers is an integer, as in PostgreSQL behind CADC's service.
     TYPED_DIVISION = True
+    # NULL comes last in ascending order, likewise.
+    NULL_ORDERING = "nulls_are_large"
 
     class Tokenizer(tokens.Tokenizer):
         """Double quotes delimit names; LIMIT and INTERVAL are no keywords."""

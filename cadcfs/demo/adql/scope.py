@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from cadcfs.demo.adql import regions
+from cadcfs.demo.adql import grouping, regions, timestamps
 from cadcfs.demo.adql.catalogue import Catalogue, Field, Table
 from cadcfs.demo.adql.typing import type_of
 from cadcfs.errors import BadRequest
@@ -96,6 +96,7 @@ class Resolver:
         outputs = Scope(scope, {"": result})
         for part in ("group", "order"):
             self._expression(query.args.get(part), outputs)
+        grouping.check(query, scope.find, lambda text, at: AdqlError(text + place_of(at)))
         return result
 
     def _sources(self, source: exp.Expr, scope: Scope) -> None:
@@ -161,6 +162,7 @@ class Resolver:
             self._column(part, scope)
         for child in list(part.iter_expressions()):
             self._expression(child, scope)
+        timestamps.unify(part, scope.find, lambda text: AdqlError(text + place_of(part)))
         if isinstance(part, exp.Anonymous):
             regions.check(part, scope.find, lambda text: AdqlError(text + place_of(part)))
 

@@ -62,6 +62,12 @@ TAKEN = [
     "select p.* from caom2.Plane as p",
     'select "obsID" from caom2.Plane',
     "select count(*) from caom2.Plane",
+    "select o.collection, max(intent), 1 + count(*) from caom2.Observation o group by collection",
+    "select floor(time_exposure) as t, count(*) from caom2.Plane group by floor(time_exposure)",
+    "select floor(time_exposure) as t, count(*) from caom2.Plane group by t",
+    "select obsID, collection, count(*) from caom2.Observation group by obsID",
+    "select stddev(time_exposure), count(*) from caom2.Plane having count(*) > 1",
+    "select obsID from caom2.Observation where metaRelease between '2020-01-01' and now()",
     "select collection, count(*) as n from caom2.Observation group by collection having count(*)>3",
     "select collection, count(*) as n from caom2.Observation group by collection order by n desc",
     "select obsID from caom2.Plane where CONTAINS(POINT('ICRS',1,2), position_bounds)=1",
@@ -87,7 +93,7 @@ TAKEN = [
     "select obsID from caom2.Plane where CONTAINS(REGION('Circle ICRS 1 2 3'), position_bounds)=0",
     "select obsID from caom2.Plane where CONTAINS(CENTROID(position_bounds), CIRCLE(1, 2, 3))=0",
     "select COORDSYS(position_bounds), DISTANCE(1, 2, 3, 4) from caom2.Plane",
-    "select stddev(time_exposure), variance(time_exposure), ln(time_exposure) from caom2.Plane",
+    "select stddev(time_exposure), variance(ln(time_exposure)) from caom2.Plane",
     "select obsID, planeID, collection from caom2.Observation join caom2.Plane using (obsID)",
     "select o.obsID from caom2.Observation o left outer join caom2.Plane p on o.obsID = p.obsID",
     "select obsID from caom2.Plane where CONTAINS(4.5e-7, energy_bounds) = 1",
@@ -96,6 +102,15 @@ TAKEN = [
 ]
 
 REFUSED = {
+    "select collection, count(*) from caom2.Observation":
+        'column "collection" must appear in the GROUP BY clause or be used in an aggregate function'
+        " at line 1, column 8",
+    "select o.collection, o.intent, count(*) from caom2.Observation o group by collection":
+        'column "o.intent" must appear in the GROUP BY clause',
+    "select collection from caom2.Observation group by collection having intent = 'x'":
+        'column "intent" must appear',
+    "select obsID from caom2.Observation where metaRelease > 'yesterday'":
+        "not a timestamp: 'yesterday'",
     "drop table caom2.Plane": "only SELECT",
     "insert into caom2.Plane values (1)": "only SELECT",
     "select obsID from caom2.Plane; select 1": "one statement",
@@ -154,12 +169,28 @@ def test_a_query_out_of_order_is_refused_with_its_place(adql: str, message: str)
     assert message in str(refused.value)
 
 
+def test_times_are_written_as_the_tables_have_them() -> None:
+    sql = translate(
+        "select obsID from caom2.Observation where metaRelease <= '2020-01-01'"
+        " and metaRelease in ('2020-01-01 12:00:00', '2020-01-01T14:00:00.5+02:00')",
+        CATALOGUE,
+    ).sql
+    for moment in ("01T00:00:00.000", "01T12:00:00.000", "01T12:00:00.500"):
+        assert f"'2020-01-{moment}'" in sql
+
+
+def test_null_comes_last() -> None:
+    sql = translate("select obsID from caom2.Observation order by intent", CATALOGUE).sql
+    assert sql.endswith("NULLS LAST")
+
+
 def test_fields_keep_the_metadata_of_their_columns() -> None:
     fields = translate(
-        "select p.time_exposure as t, count(*), AREA(position_bounds) from caom2.Plane p", CATALOGUE
+        "select time_exposure as t, 1 + calibrationLevel, AREA(position_bounds) from caom2.Plane",
+        CATALOGUE,
     ).fields
     assert [(f.name, f.datatype, f.unit) for f in fields] == [
-        ("t", "double", "s"), ("count", "long", ""), ("area", "double", "deg**2"),
+        ("t", "double", "s"), ("expression", "long", ""), ("area", "double", "deg**2"),
     ]  # fmt: skip
 
 

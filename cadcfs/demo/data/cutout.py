@@ -15,7 +15,13 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cadcfs.demo.data.extensions import Extension, FitsHeaders, open_fits, read_headers
+from cadcfs.demo.data.extensions import (
+    Extension,
+    FitsHeaders,
+    image_of,
+    open_fits,
+    read_headers,
+)
 from cadcfs.demo.data.slices import ExtensionSlice, PixelRange
 
 if TYPE_CHECKING:
@@ -116,13 +122,13 @@ def write_cutout(path: Path, pieces: Sequence[Piece]) -> Iterator[bytes]:
     """Yield the new file in slabs of some MiB (blocking)."""
     primary = read_headers(path).extensions[0]
     alone = len(pieces) == 1 and bool(pieces[0].axes)
-    with closing(open_fits(path)) as hdus:
+    with closing(open_fits(path, packed=True)) as hdus:
         begun = alone or (primary.number == pieces[0].extension.number and bool(pieces[0].axes))
         if not begun:
             yield _header(_cards(primary, ()), shape=(), bitpix=8, extensions=len(pieces))
         for place, piece in enumerate(pieces):
-            hdu = hdus[piece.extension.number]
             if piece.axes:
+                hdu = image_of(hdus[piece.extension.number])
                 head = begun and place == 0
                 yield from _image(hdu, piece, extensions=None if alone else len(pieces), head=head)
             elif piece.extension.number:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from cadcfs.demo.data.shapes import Vectors
 
+_CAP_POINTS = 5
+_HALF = 0.5
 _KEPT = 256
 """Files whose headers stay parsed: WCS objects are most of the time that a cutout takes."""
 
@@ -66,6 +68,25 @@ class Sky:
     wcs: Any
     to_icrs: Vectors
     """Rotates unit vectors of the image's own frame to ICRS."""
+
+    @cached_property
+    def cap(self) -> tuple[Vectors, float] | None:
+        """A circle that holds the image: its centre as a unit vector and its radius in radians.
+
+        None where some of the image is nowhere on the sky.
+        """
+        import numpy as np
+
+        from cadcfs.demo.data.shapes import separation
+
+        x, y = (np.linspace(0.5, length + 0.5, _CAP_POINTS) for length in self.lengths)
+        points = self.to_world(*(axis.ravel() for axis in np.meshgrid(x, y)))
+        middle = points.mean(axis=0)
+        if not np.isfinite(middle).all() or np.linalg.norm(middle) < _HALF:
+            return None
+        middle /= np.linalg.norm(middle)
+        # Between the points the image may reach a little farther.
+        return middle, 1.05 * float(separation(points, middle).max())
 
     @classmethod
     def of(cls, extension: Extension) -> Sky | None:
@@ -148,12 +169,27 @@ def _parse(path: Path, _mtime: int) -> FitsHeaders:
         return FitsHeaders(tuple(_extension(number, hdu) for number, hdu in enumerate(hdus)))
 
 
-def open_fits(path: Path) -> Any:  # noqa: ANN401 (astropy has no types)
-    """Open a file with its integers as they are stored, BZERO and BSCALE unapplied."""
+def image_of(hdu: Any) -> Any:  # noqa: ANN401 (astropy has no types)
+    """The image in an HDU of `open_fits(path, packed=True)`, its integers as they are stored."""
+    from astropy.io import fits
+
+    if not (isinstance(hdu, fits.BinTableHDU) and hdu.header.get("ZIMAGE")):
+        return hdu
+    return fits.CompImageHDU(bintable=hdu, do_not_scale_image_data=True)
+
+
+def open_fits(path: Path, *, packed: bool = False) -> Any:  # noqa: ANN401 (astropy has no types)
+    """Open a file with its integers as they are stored, BZERO and BSCALE unapplied.
+
+    If `packed`, compressed images are the tables that hold them, which is much faster where few
+    of many are wanted; `image_of` makes images of these.
+    """
     from astropy.io import fits
 
     try:
-        hdus = fits.open(path, do_not_scale_image_data=True, memmap=True)
+        hdus = fits.open(
+            path, do_not_scale_image_data=True, memmap=True, disable_image_compression=packed
+        )
         len(hdus)  # Reads every header, so that damage shows here.
     except (OSError, ValueError, KeyError, TypeError, fits.VerifyError) as trouble:
         raise NotFitsError(f"invalid fits data: {trouble}") from trouble

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from xml.sax.saxutils import escape, quoteattr
 
+from cadcfs.demo.data.doubles import double, doubles
 from cadcfs.demo.data.links import Link, Service
-from cadcfs.demo.data.shapes import double, doubles
 
 VOTABLE = "application/x-votable+xml"
 DATALINK = f"{VOTABLE};content=datalink"

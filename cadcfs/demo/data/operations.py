@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cadcfs.demo.data.cutout import NoOverlapError, header_text, pieces_of, write_cutout
+from cadcfs.demo.data.doubles import doubles
 from cadcfs.demo.data.extensions import NotFitsError, read_headers
 from cadcfs.demo.data.holdings import Holding
 from cadcfs.demo.data.overlap import Cut, slices_of
@@ -18,7 +19,7 @@ from cadcfs.demo.data.parameters import (
     single_cut,
     wants_headers,
 )
-from cadcfs.demo.data.shapes import ParameterError, doubles
+from cadcfs.demo.data.shapes import ParameterError
 from cadcfs.demo.data.slices import ExtensionSlice, parse_slice
 from cadcfs.demo.tap.submission import Submission
 

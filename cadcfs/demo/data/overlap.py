@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cadcfs.demo.data.axes import band_edges, states_of, time_edges
-from cadcfs.demo.data.shapes import Shape
+from cadcfs.demo.data.shapes import Circle, Shape
 from cadcfs.demo.data.slices import ExtensionSlice, PixelRange
 
 if TYPE_CHECKING:
@@ -96,6 +96,9 @@ def sky_box(sky: Sky, shape: Shape) -> tuple[Box, Box] | None:
     """The smallest rectangle of pixels that holds all of a region that the image covers."""
     import numpy as np
 
+    # Most detectors of a mosaic are nowhere near a small circle.
+    if isinstance(shape, Circle) and sky.cap is not None and shape.misses(sky.cap):
+        return None
     x, y = sky.to_pixels(shape.outline())
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return _searched(sky, shape)

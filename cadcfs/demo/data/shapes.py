@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cadcfs.demo.data.doubles import double, doubles
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -41,7 +43,7 @@ class Circle:
         """Points on the border, in order, shape (n, 3)."""
         import numpy as np
 
-        centre = vectors([self.ra], [self.dec])[0]
+        centre = self._centre
         east = np.array([-math.sin(math.radians(self.ra)), math.cos(math.radians(self.ra)), 0.0])
         north = np.cross(centre, east)
         angles = np.linspace(0, 2 * math.pi, _CIRCLE_POINTS, endpoint=False)
@@ -54,13 +56,19 @@ class Circle:
 
     def contains(self, points: Vectors) -> NDArray[np.bool_]:
         """Which points lie inside, for shape (n, 3)."""
-        import numpy as np
-
-        centre = vectors([self.ra], [self.dec])[0]
-        # By the chord: the cosine of a small angle has no digits left to compare.
-        chord = np.linalg.norm(points - centre, axis=-1)
-        inside: NDArray[np.bool_] = chord <= 2 * math.sin(math.radians(self.radius) / 2)
+        inside: NDArray[np.bool_] = separation(points, self._centre) <= math.radians(self.radius)
         return inside
+
+    def misses(self, cap: tuple[Vectors, float]) -> bool:
+        """Whether all of another circle (centre, radius in radians) lies outside."""
+        centre, radius = cap
+        apart = float(separation(self._centre[None], centre)[0])
+        return apart > radius + math.radians(self.radius)
+
+    @property
+    def _centre(self) -> Vectors:
+        centre: Vectors = vectors([self.ra], [self.dec])[0]
+        return centre
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,21 +245,14 @@ def _check_position(ra: float, dec: float) -> None:
         raise ParameterError(f"invalid latitude (not in [-90,90]): {double(dec)}")
 
 
-def double(value: float) -> str:
-    """Write a number as CADC's services do: `1.0E-4`, not `0.0001`."""
-    if value == 0 or 1e-3 <= abs(value) < 1e7 or not math.isfinite(value):
-        return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, repr(float(value)))
-    mantissa, _, exponent = f"{value:.16e}".partition("e")
-    for digits in range(17):
-        mantissa, _, exponent = f"{value:.{digits}e}".partition("e")
-        if float(f"{mantissa}e{exponent}") == value:
-            break
-    return f"{mantissa if '.' in mantissa else mantissa + '.0'}E{int(exponent)}"
+def separation(points: Vectors, centre: Vectors) -> Vectors:
+    """Angles (radians) between unit vectors, shape (n, 3), and another one."""
+    import numpy as np
 
-
-def doubles(values: Sequence[float]) -> str:
-    """Write numbers with blanks between."""
-    return " ".join(double(value) for value in values)
+    # By the chord: the cosine of a small angle has no digits left.
+    chords = np.linalg.norm(points - centre, axis=-1)
+    angle: Vectors = 2 * np.arcsin(np.clip(chords / 2, 0, 1))
+    return angle
 
 
 def vectors(ra: Sequence[float] | Vectors, dec: Sequence[float] | Vectors) -> Vectors:

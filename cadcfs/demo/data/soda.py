@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from cadcfs.demo.auth.caller import Caller, caller_of
 from cadcfs.demo.data.addresses import IN_PATHS
+from cadcfs.demo.data.doubles import doubles
 from cadcfs.demo.data.extensions import FitsHeaders, NotFitsError, read_headers
 from cadcfs.demo.data.holdings import Holdings, is_legal
 from cadcfs.demo.data.metadata import Artifact, Metadata
@@ -28,7 +29,7 @@ from cadcfs.demo.data.parameters import (
     shapes_of,
     states_named,
 )
-from cadcfs.demo.data.shapes import ParameterError, doubles
+from cadcfs.demo.data.shapes import ParameterError
 from cadcfs.demo.tap.submission import Submission, submission_of
 
 CUTTABLE_SCHEMES = ("cadc", "mast", "gemini", "nrao", "vos")

@@ -13,28 +13,28 @@ from pathlib import Path
 import pyfuse3
 import trio
 
-from cadcfs import __version__
+from cadcfs.accounts import Accounts, View, Window
 from cadcfs.archive.services import Services
 from cadcfs.archive.tables import Schema
 from cadcfs.archive.tap import Tap
-from cadcfs.cache.listings import Listings
 from cadcfs.config import Settings
 from cadcfs.engine import Engine, running
-from cadcfs.errors import CadcfsError, NotFound, UserError
-from cadcfs.jobs.opening import opened
+from cadcfs.errors import CadcfsError, UserError
+from cadcfs.jobs.opening import ANONYMOUS, opened
 from cadcfs.kernel.allowance import StatAllowance
 from cadcfs.kernel.callers import Lookers
 from cadcfs.kernel.failures import Failures
+from cadcfs.kernel.forgetting import Forgetting
 from cadcfs.kernel.operations import Operations
 from cadcfs.kernel.sizes import Sizes
 from cadcfs.kernel.walks import Walks
 from cadcfs.kernel.xattrs import OperationsWithXattrs
 from cadcfs.logs import RecentLines
-from cadcfs.network.hosts import Hosts
+from cadcfs.status import Status
 from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.control import Controls
 from cadcfs.tree.jobs import JobsDirectory
-from cadcfs.tree.node import is_described
+from cadcfs.tree.node import Directory
 from cadcfs.tree.root import Told, root
 from cadcfs.tree.tables import TablesDirectory
 
@@ -75,37 +75,52 @@ def run(
 async def _serve(
     settings: Settings, mountpoint: Path, recent: RecentLines, ready: Callable[[], None]
 ) -> None:
+    """The daemon from its beginning to its end."""
     async with (
         running(settings) as engine,
-        opened(settings, engine.client, engine.services, "anonymous") as desks,
+        opened(settings, engine.client, engine.services, ANONYMOUS, engine.root) as desks,
     ):
         await _check(engine.services)
+        public = View(engine, desks)
+        status = Status(settings, mountpoint, engine.listings, engine.client.hosts)
+        trees = _Trees(settings, status, recent)
+        operations = _operations(settings, trees, public)
+        forgetting = Forgetting()
+        window = Window(lambda v: operations.show(*trees.of(v)), operations.leave, forgetting)
+        async with trio.open_nursery() as nursery:
+            accounts = Accounts(settings, public, window, nursery)
+            status.operations, status.accounts = operations, accounts
+            await nursery.start(accounts.session.watch)
+            _attach(operations, mountpoint, settings)
+            try:
+                forgetting.is_mounted = True
+                nursery.start_soon(operations.interrupts.watch)
+                nursery.start_soon(desks.jobs.start)
+                nursery.start_soon(_end_on_signal, nursery.cancel_scope)
+                nursery.start_soon(_announce, mountpoint, engine.catalogue, ready)
+                await pyfuse3.main(max_tasks=MAX_TASKS)
+                nursery.cancel_scope.cancel()
+            finally:
+                forgetting.is_mounted = False
+                pyfuse3.close(unmount=True)
+                log.info("unmounted %s", mountpoint)
+
+
+class _Trees:
+    """The files of each view, and what is told of them."""
+
+    def __init__(self, settings: Settings, status: Status, recent: RecentLines) -> None:
+        self._settings = settings
+        self._told = _told(status, recent)
+        self._now = time.time_ns()
+        self.failures = Failures()
+
+    def of(self, view: View) -> tuple[Directory, Controls]:
+        catalogue, desks = view.engine.catalogue, view.desks
         jobs = JobsDirectory(desks.jobs, desks.results, desks.short_forms)
-        hosts = engine.client.hosts
-        status = Status(settings, mountpoint, engine.listings, hosts)
-        told, now = _told(status, recent, hosts), time.time_ns()
-        failures = Failures()
-        kind = OperationsWithXattrs if settings.xattr else Operations
-        operations = kind(
-            root(engine.catalogue, jobs, _tables(engine, settings, now), told, now),
-            Controls(engine.catalogue, failures.text, now),
-            failures,
-            settings.cache_dir,
-            _sizes(settings),
-            Walks(settings.walk_allowance, settings.indexers.split(), settings.listing_time),
-            settings.listing_time,
-        )
-        status.operations = operations
-        _attach(operations, mountpoint, settings)
-        try:
-            engine.nursery.start_soon(operations.interrupts.watch)
-            engine.nursery.start_soon(desks.jobs.start)
-            engine.nursery.start_soon(_end_on_signal, engine.nursery.cancel_scope)
-            engine.nursery.start_soon(_announce, mountpoint, engine.catalogue, ready)
-            await pyfuse3.main(max_tasks=MAX_TASKS)
-        finally:
-            pyfuse3.close(unmount=True)
-            log.info("unmounted %s", mountpoint)
+        tables = _tables(view.engine, self._settings, self._now)
+        controls = Controls(catalogue, self.failures.text, self._now)
+        return root(catalogue, jobs, tables, self._told, self._now), controls
 
 
 def _tables(engine: Engine, settings: Settings, now: int) -> TablesDirectory:
@@ -114,11 +129,26 @@ def _tables(engine: Engine, settings: Settings, now: int) -> TablesDirectory:
     return TablesDirectory(schema, engine.listings, origin, settings.names, now)
 
 
-def _told(status: Status, recent: RecentLines, hosts: Hosts) -> Told:
+def _told(status: Status, recent: RecentLines) -> Told:
+    hosts = status.hosts
+
     def switch(offline: bool) -> None:
         hosts.switch(offline=offline)
 
-    return Told(status.text, recent.text, status.description, lambda: hosts.is_offline, switch)
+    return Told(
+        status.text, recent.text, status.description, status.login,
+        lambda: hosts.is_offline, switch,
+    )  # fmt: skip
+
+
+def _operations(settings: Settings, trees: _Trees, public: View) -> Operations:
+    tree, controls = trees.of(public)
+    kind = OperationsWithXattrs if settings.xattr else Operations
+    walks = Walks(settings.walk_allowance, settings.indexers.split(), settings.listing_time)
+    return kind(
+        tree, controls, trees.failures, settings.cache_dir, _sizes(settings), walks,
+        settings.listing_time,
+    )  # fmt: skip
 
 
 def _sizes(settings: Settings) -> Sizes:
@@ -183,50 +213,6 @@ async def _end_on_signal(scope: trio.CancelScope) -> None:
             log.info("%s: ending", signal.Signals(number).name)
             scope.cancel()
             return
-
-
-class Status:
-    """What `.cadcfs/status` says; never waits for anything."""
-
-    def __init__(
-        self, settings: Settings, mountpoint: Path, listings: Listings, hosts: Hosts
-    ) -> None:
-        self._settings = settings
-        self._hosts = hosts
-        self._mountpoint = mountpoint
-        self._listings = listings
-        self._since = time.time()
-        self.operations: Operations | None = None
-
-    async def description(self, inode: int) -> str:
-        """What is known of a file by its number, as lines of `name: value`."""
-        node = self.operations.inodes.get(inode) if self.operations else None
-        if node is None or not is_described(node):
-            raise NotFound(f"inode {inode} is no file of the archive that the kernel knows")
-        facts = await node.description()
-        return "".join(f"{name}: {value}\n" for name, value in facts.items())
-
-    def text(self) -> str:
-        answers = self._listings.statistics()
-        operations = self.operations
-        lines = {
-            "cadcfs": __version__,
-            "mounted on": str(self._mountpoint),
-            "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._since)),
-            "process": str(os.getpid()),
-            "registry": self._settings.registry_url,
-            "cache": str(self._settings.cache_dir),
-            "identity": "anonymous",
-            "offline": "on, what was seen is shown" if self._hosts.is_offline else "off",
-            "do not answer": "; ".join(self._hosts.report()) or "none",
-            "stale answers": f"{answers.stale} shown, for the archive did not answer since",
-            "answers in memory": f"{answers.known} ({answers.rows} rows)",
-            "questions asked": f"{answers.loads} ({answers.failures} failed)",
-            "questions under way": str(answers.in_flight),
-            "open files": str(len(operations.files) if operations else 0),
-            "inodes known to the kernel": str(len(operations.inodes) if operations else 0),
-        }
-        return "".join(f"{name + ':':28}{value}\n" for name, value in lines.items())
 
 
 def _first(group: BaseExceptionGroup[UserError]) -> UserError:

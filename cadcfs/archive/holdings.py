@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -23,12 +24,15 @@ from cadcfs.archive.records import (
 )
 from cadcfs.archive.tap import Tap
 from cadcfs.archive.votable import Answer, Cells
-from cadcfs.errors import Incomplete
+from cadcfs.errors import BadRequest, Incomplete
+
+log = logging.getLogger(__name__)
 
 _PARTS = (
     Key(LISTED_COLUMNS.index("o.observationID"), "o.observationID"),
     Key(LISTED_COLUMNS.index("a.uri"), "a.uri"),
 )
+_LISTED = len(LISTED_COLUMNS)
 BEHIND = 5
 """Times the time of a listing that it may take, when its first asker has long been told to come
 again."""
@@ -37,8 +41,9 @@ again."""
 class Holdings:
     """Collections, the values of their facets, and the artifacts behind a question."""
 
-    def __init__(self, tap: Tap) -> None:
+    def __init__(self, tap: Tap, *, granted: bool = False) -> None:
         self._tap = tap
+        self._granted = granted
 
     async def collections(self) -> tuple[Collection, ...]:
         """All collections, by name."""
@@ -104,7 +109,18 @@ class Holdings:
 
     async def rows(self, question: Question) -> tuple[Row, ...]:
         """The files behind *question*, and what has none."""
-        rows = await self._whole(lambda piece: queries.result(question, piece), _PARTS)
+        if self._granted:
+            try:
+                return await self._rows(question, granted=True)
+            except BadRequest as exc:
+                log.info("the archive does not tell what an account may read: %s", exc)
+                self._granted = False
+        return await self._rows(question, granted=False)
+
+    async def _rows(self, question: Question, *, granted: bool) -> tuple[Row, ...]:
+        rows = await self._whole(
+            lambda piece: queries.result(question, piece, granted=granted), _PARTS
+        )
         return await trio.to_thread.run_sync(lambda: tuple(_row(row) for row in rows))
 
     async def cuttable(self, question: Question) -> tuple[Cuttable, ...]:
@@ -128,11 +144,11 @@ class Holdings:
 
 
 def _row(row: Cells) -> Row:
-    artifact = _artifact(row)
+    artifact = _artifact(row[:_LISTED], *row[_LISTED:])
     return Row(row[1] or None, row[4], artifact)
 
 
-def _artifact(row: Cells) -> Artifact | None:
+def _artifact(row: Cells, granted: str = "") -> Artifact | None:
     (observation, target, intent, product, publisher, quality, meta_release, data_release, uri,
      product_type, release_type, content_type, length, checksum, content_release,
      modified) = row  # fmt: skip
@@ -152,6 +168,14 @@ def _artifact(row: Cells) -> Artifact | None:
         modified=parse_time(modified),
         release=_release(content_release, release_type, data_release, meta_release),
         junk=quality == "junk",
+        # The function knows the plane's data alone.
+        granted=None if release_type == "meta" or content_release else _truth(granted),
+    )
+
+
+def _truth(text: str) -> bool | None:
+    return {"1": True, "true": True, "t": True, "0": False, "false": False, "f": False}.get(
+        text.strip().lower()
     )
 
 

@@ -15,6 +15,8 @@ LISTED_COLUMNS = (
     "a.lastModified",
 )  # fmt: skip
 
+GRANTED = "isDownloadable(p.planeURI) AS granted"
+
 ENUMERATED = (
     "instrument_name", "energy_bandpassName", "calibrationLevel", "intent", "type",
     "dataProductType",
@@ -97,13 +99,15 @@ def counts(question: Question, piece: str = "") -> str:
     return f"SELECT o.collection, COUNT(*) AS planes {where} GROUP BY o.collection"
 
 
-def result(question: Question, piece: str = "") -> str:
+def result(question: Question, piece: str = "", *, granted: bool = False) -> str:
     """The files behind a question, as one join.
 
-    Outer joins, so that an observation without a file still says that it exists.
+    Outer joins, so that an observation without a file still says that it exists. With *granted*
+    one more column tells whose data the asker may read (a function of CADC's TAP).
     """
+    columns = (*LISTED_COLUMNS, GRANTED) if granted else LISTED_COLUMNS
     return (
-        f"SELECT {', '.join(LISTED_COLUMNS)} FROM caom2.Observation AS o "
+        f"SELECT {', '.join(columns)} FROM caom2.Observation AS o "
         "LEFT OUTER JOIN caom2.Plane AS p ON o.obsID = p.obsID "
         "LEFT OUTER JOIN caom2.Artifact AS a ON p.planeID = a.planeID "
         f"WHERE {_joined(_predicates(question), piece)}"

@@ -40,7 +40,8 @@ class Description:
 class Artifact:
     """One file of one plane (CAOM 2.4, Artifact), with what its plane says of it.
 
-    Sizes in bytes; times in UTC; None where the archive has NULL.
+    Sizes in bytes; times in UTC; None where the archive has NULL. *granted* is whether the archive
+    says that the asker may read it; None where it does not say.
     """
 
     uri: str
@@ -56,6 +57,7 @@ class Artifact:
     modified: datetime | None
     release: datetime | None
     junk: bool
+    granted: bool | None = None
 
     @property
     def base_name(self) -> str:

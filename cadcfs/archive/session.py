@@ -42,10 +42,12 @@ Heard = Callable[[Identity], Awaitable[None]]
 class Session:
     """The identity in force. For the event loop; files are read in threads.
 
+    All that changes it happens in the one task of `watch`.
+
     Parameters
     ----------
     heard
-        Called with each new identity; the next look waits until it returns.
+        Called with each new identity; who asked for a look waits until it returns.
     """
 
     def __init__(
@@ -55,48 +57,63 @@ class Session:
         self._logins = logins
         self._service = service
         self._heard = heard
-        self._looking = trio.Lock()
-        self._renewing = trio.Lock()
         self._seen: tuple[Stamp, Stamp] | None = None
         self._kept: Login | None = None
         self._not_before = 0.0
+        self._wanted = trio.Event()
+        self._waiting: list[trio.Event] = []
+        self._refused: Credentials | None = None
         self._is_shared = settings.allow_other and not settings.share_identity
         self.identity = SHARED if self._is_shared else ANONYMOUS
 
-    async def look(self) -> Identity:
-        """Who it is now; when it returns, everything goes by that."""
-        if self._is_shared:
-            return self.identity
-        async with self._looking:
-            seen = await trio.to_thread.run_sync(self._stamps)
-            if seen != self._seen:
-                self._seen = seen
-                await self._become(await trio.to_thread.run_sync(self._found))
-            elif self._has_ended():
-                await self._become(await trio.to_thread.run_sync(self._found))
-            return self.identity
-
-    async def watch(self) -> None:
-        """Hear of what changes, for ever."""
-        while True:
-            await trio.sleep(LOOK)
-            await self.look()
-            if self._is_to_be_renewed():
+    async def watch(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Look at what decides, for ever; it is known when this has started."""
+        await self._look()
+        task_status.started()
+        while not self._is_shared:
+            with trio.move_on_after(LOOK):
+                await self._wanted.wait()
+            self._wanted = trio.Event()
+            waiting, self._waiting = self._waiting, []
+            refused, self._refused = self._refused, None
+            await self._look()
+            if refused is not None and refused == self.identity.credentials:
+                await self._by_netrc() or await self._end()
+            elif self._is_to_be_renewed():
                 self._not_before = time.time() + AGAIN
                 await self._by_netrc()
+            for done in waiting:
+                done.set()
+
+    async def now(self) -> Identity:
+        """Who it is now; when it returns, everything goes by that."""
+        if not self._is_shared:
+            done = trio.Event()
+            self._waiting.append(done)
+            self._wanted.set()
+            await done.wait()
+        return self.identity
 
     async def renew(self, refused: Credentials) -> bool:
         """Find others for credentials that the archive did not take; True if there are some.
 
         Else it is nobody from now on. One try, however many ask.
         """
-        async with self._renewing:
-            if self.identity.credentials == refused:
-                name = self.identity.name
-                await self.look()
-                if self.identity.credentials == refused and not await self._by_netrc():
-                    await self._end(name)
-            return not self.identity.is_anonymous
+        if self.identity.credentials == refused:
+            self._refused = refused
+            await self.now()
+        return not self.identity.is_anonymous
+
+    async def _look(self) -> None:
+        if self._is_shared:
+            return
+        seen = await trio.to_thread.run_sync(self._stamps)
+        if seen != self._seen or time.time() >= self.identity.credentials.until:
+            self._seen = seen
+            identity, self._kept = await trio.to_thread.run_sync(
+                identity_of, self._settings, self._logins
+            )
+            await self._become(identity)
 
     async def _by_netrc(self) -> bool:
         """True once a netrc file has given another token."""
@@ -110,14 +127,15 @@ class Session:
             log.warning("the login of %s cannot be renewed: %s", kept.name, exc)
             return False
         log.info("the login of %s is renewed", login.name)
-        await self.look()
+        await self._look()
         return True
 
-    async def _end(self, name: str) -> None:
-        how = "certificate" if self.identity.credentials.certificate else "login"
-        note = f"the archive does not take the {how} of {name} any more; log in again"
-        async with self._looking:
-            await self._become(Identity(note=note))
+    async def _end(self) -> bool:
+        old = self.identity
+        what = "certificate" if old.credentials.certificate else "login"
+        note = f"the archive does not take the {what} of {old.name} any more; log in again"
+        await self._become(Identity(note=note))
+        return False
 
     async def _become(self, identity: Identity) -> None:
         if identity == self.identity:
@@ -126,17 +144,10 @@ class Session:
             log.warning("anonymous: %s", identity.note)
         elif (identity.name, identity.how) != (self.identity.name, self.identity.how):
             log.info("the archive is asked by: %s", identity)
-        self._warn(identity)
+        if time.time() < identity.credentials.until < time.time() + SOON:
+            log.info("the certificate ends soon: %s", identity)
         self.identity = identity
         await self._heard(identity)
-
-    def _warn(self, identity: Identity) -> None:
-        end = identity.credentials.until
-        if time.time() < end < time.time() + SOON:
-            log.info("the certificate ends soon: %s", identity)
-
-    def _has_ended(self) -> bool:
-        return time.time() >= self.identity.credentials.until
 
     def _is_to_be_renewed(self) -> bool:
         kept, now = self._kept, time.time()
@@ -148,10 +159,6 @@ class Session:
         kept = self._kept
         file = Path(kept.file) if kept is not None and kept.how == CERTIFICATE else None
         return self._logins.stamp(), stamp(file or self._settings.certificate)
-
-    def _found(self) -> Identity:
-        identity, self._kept = identity_of(self._settings, self._logins)
-        return identity
 
 
 def identity_of(settings: Settings, logins: Logins) -> tuple[Identity, Login | None]:

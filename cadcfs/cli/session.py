@@ -56,12 +56,12 @@ def ask(
 
 async def _run(work: Callable[[Session], Awaitable[T]], settings: Any) -> T:  # noqa: ANN401
     from cadcfs.engine import running
-    from cadcfs.jobs.opening import opened
+    from cadcfs.jobs.opening import ANONYMOUS, opened
 
     settings.cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with (
         running(settings) as engine,
-        opened(settings, engine.client, engine.services, "anonymous") as desks,
+        opened(settings, engine.client, engine.services, ANONYMOUS, engine.root) as desks,
     ):
         return await work(Session(engine, desks))
 

@@ -17,8 +17,10 @@ from cadcfs.jobs.registry import Registry
 from cadcfs.jobs.results import Results
 from cadcfs.network.client import Client
 
+ANONYMOUS = "anonymous"
+"""Owner of jobs that were made without a login."""
 DIRECTORY = "jobs-v1"
-"""Below the cache directory; not a cache: it holds the only list of the user's jobs."""
+"""Not a cache: it holds the only list of the user's jobs."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,13 @@ class Desks:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, client: Client, services: Services, owner: str
+    settings: Settings, client: Client, services: Services, owner: str, place: Path
 ) -> AsyncIterator[Desks]:
-    """The jobs of *owner*; what is under way goes on meanwhile, and waits on disk afterwards."""
-    root = settings.cache_dir / DIRECTORY
+    """The jobs of *owner*, below *place*.
+
+    What is under way goes on meanwhile, and waits on disk afterwards.
+    """
+    root = place / DIRECTORY
     registry = await trio.to_thread.run_sync(
         Registry, root / "jobs.sqlite", settings.archive, owner
     )

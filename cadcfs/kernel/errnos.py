@@ -16,6 +16,7 @@ import trio
 from pyfuse3 import FUSEError
 
 from cadcfs import errors
+from cadcfs.kernel.inodes import StaleInodeError
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,14 @@ class Noting(Protocol):
         """*handler* failed with errno *number*; *place* is its first argument."""
 
 
+@runtime_checkable
+class Finding(Protocol):
+    """Whose handlers may ask for a node that has to be found anew."""
+
+    async def find_anew(self, inode: int) -> None:
+        """Have the node of *inode* at hand, or raise FUSEError."""
+
+
 def answers_errno(
     handler: Callable[P, Coroutine[Any, Any, R]],
 ) -> Callable[P, Coroutine[Any, Any, R]]:
@@ -94,7 +103,13 @@ def answers_errno(
     @wraps(handler)
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return await handler(*args, **kwargs)
+            while True:
+                try:
+                    return await handler(*args, **kwargs)
+                except StaleInodeError as exc:
+                    # Raised before the handler has done anything.
+                    assert isinstance(args[0], Finding)
+                    await args[0].find_anew(exc.inode)
         except FUSEError:
             raise
         except Exception as exc:

@@ -13,7 +13,8 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pyfuse3
@@ -28,6 +29,7 @@ from cadcfs.kernel.failures import Failures
 from cadcfs.kernel.handles import HandleTable
 from cadcfs.kernel.inodes import InodeTable
 from cadcfs.kernel.interrupts import Interrupts
+from cadcfs.kernel.lending import Lending
 from cadcfs.kernel.sizes import Sizes
 from cadcfs.kernel.walks import Walks
 from cadcfs.kernel.writing import WRITES, Writable
@@ -45,12 +47,14 @@ from cadcfs.tree.node import (
     directory_attributes,
     is_directory,
     is_file,
+    is_for_all,
     is_outdated,
     is_provisional,
     is_symlink,
     is_writable_directory,
     is_writable_file,
     patience,
+    permissions,
     symlink_attributes,
     writable_directory_attributes,
 )
@@ -87,7 +91,8 @@ class Operations(Writable):
         self.interrupts = Interrupts()
         # With the thread that opened it: a read does not say who asks.
         self.files: HandleTable[tuple[Opened, int]] = HandleTable()
-        self.directories: HandleTable[tuple[int, Entries]] = HandleTable()
+        self.directories: HandleTable[tuple[int, Entries, int]] = HandleTable()
+        self.lending = Lending()
         self._disk = disk
         self._sizes = sizes
         self._walks = walks
@@ -103,13 +108,14 @@ class Operations(Writable):
             raise FUSEError(errno.ENOENT)
         if len(name) > LONGEST:
             raise FUSEError(errno.ENAMETOOLONG)
-        child = await self._child(self._directory(parent), os.fsdecode(name))
+        generation, text = self.inodes.generation, os.fsdecode(name)
+        child = await self._child(self._directory(parent), text)
         if child is None:
             raise FUSEError(errno.ENOENT)
         number = self.inodes.number(child.node)
-        node = self.inodes.remember(number, child.node, parent)
+        node = self.inodes.remember(number, child.node, parent, text, generation)
         attributes = self._attributes_now(node, certain=child.certain)
-        return self._entry(number, attributes, LONG if child.certain else 0)
+        return self._entry(number, attributes, LONG if child.certain else 0, generation)
 
     @answers_errno
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
@@ -118,22 +124,24 @@ class Operations(Writable):
 
     @answers_errno
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
-        node = self.inodes.node(inode)
+        node, generation = self.inodes.node(inode), self.inodes.generation
         with self._waiting(ctx, self._limit):
             if is_directory(node):
                 await node.confirm()
-                return self._entry(inode, self._directory_attributes(node), LONG)
+                return self._entry(inode, self._directory_attributes(node), LONG, generation)
             if is_symlink(node):
                 await node.find()
             if not is_file(node):
-                return self._entry(inode, self._attributes_now(node), LONG)
-            return await self._file_entry(inode, node, ctx)
+                return self._entry(inode, self._attributes_now(node), LONG, generation)
+            return await self._file_entry(inode, node, ctx, generation)
 
-    async def _file_entry(self, inode: int, node: File, ctx: RequestContext) -> EntryAttributes:
+    async def _file_entry(
+        self, inode: int, node: File, ctx: RequestContext, generation: int
+    ) -> EntryAttributes:
         if is_provisional(node):
             # The number that the name has from now on: cp compares it before and after it opens.
             node = await node.find()
-            entry = await self._file_entry(self.inodes.number(node), node, ctx)
+            entry = await self._file_entry(self.inodes.number(node), node, ctx, generation)
             entry.attr_timeout = 0
             return entry
         if is_outdated(node):
@@ -141,23 +149,27 @@ class Operations(Writable):
             raise RemoteChanged(f"{node.key}: another version has taken its place")
         known = node.attributes_now()
         if known is None:
-            known = await self._sizes.find(inode, node, ctx) or self._unmade()
-        return self._entry(inode, known, LONG)
+            known = await self._sizes.find(inode, node, ctx) or self._unmade(node)
+        return self._entry(inode, known, LONG, generation)
 
     @answers_errno
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
+        directory, generation = self._directory(inode), self.inodes.generation
         with self._waiting(ctx, self._limit):
-            entries = await self._directory(inode).entries()
-        return FileHandleT(self.directories.add((inode, entries)))
+            entries = await directory.entries()
+        return FileHandleT(self.directories.add((inode, entries, generation)))
 
     @answers_errno
     async def readdir(self, fh: FileHandleT, start_id: int, token: pyfuse3.ReaddirToken) -> None:
-        inode, entries = self.directories[fh]
+        inode, entries, generation = self.directories[fh]
+        self.lending.check_generation(generation)
         for index in range(start_id, len(entries) + 2):
-            if not self._show(inode, entries, index, token):
+            if not self._show(inode, entries, index, token, generation):
                 break
 
-    def _show(self, inode: int, entries: Entries, index: int, token: pyfuse3.ReaddirToken) -> bool:
+    def _show(
+        self, inode: int, entries: Entries, index: int, token: pyfuse3.ReaddirToken, generation: int
+    ) -> bool:
         """Reply with one entry; False when the kernel's buffer is full."""
         if index < 2:
             # pyfuse3 adds neither; they are not lookups and are not counted.
@@ -168,10 +180,11 @@ class Operations(Writable):
         number = self.inodes.number(node, entries.numbers[index - 2])
         entries.numbers[index - 2] = number
         # One object for all entries: a directory may have a million.
-        self._fill(self._shown, number, self._attributes_now(node), entries.valid)
+        known = self._attributes_now(node)
+        self._fill(self._shown, number, known, entries.valid, generation)
         if not pyfuse3.readdir_reply(token, os.fsencode(name), self._shown, index + 1):
             return False
-        self.inodes.remember(number, node, inode)
+        self.inodes.remember(number, node, inode, name, generation)
         return True
 
     @answers_errno
@@ -188,16 +201,23 @@ class Operations(Writable):
 
     @answers_errno
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
-        node = self.inodes.node(inode)
+        node, generation = self.inodes.node(inode), self.inodes.generation
         if flags & WRITES:
             return await self.open_to_write(inode, flags, ctx.pid)
         if not is_file(node):
             raise FUSEError(errno.EISDIR)
+        if node.is_control and not is_writable_file(node) and ctx.uid not in (0, self._uid):
+            # The modes say so, too; but what they say may be told otherwise (`allow_other`).
+            raise FUSEError(errno.EACCES)
         self._sizes.opened(inode)
-        with self._waiting(ctx, patience(node, self._limit)):
+        # What is read of a control file may be what an account leaves by.
+        lasting = node.is_control
+        with self._waiting(ctx, patience(node, self._limit), lasting=lasting):
             opened = await node.open()
         handle = FileHandleT(self.files.add((opened, ctx.pid)))
         self._reading[handle] = inode
+        if not (node.is_control or is_for_all(node)):
+            self.lending.lend(handle, generation)
         return FileInfo(
             fh=handle,
             direct_io=node.is_control,
@@ -207,11 +227,13 @@ class Operations(Writable):
     @answers_errno
     async def read(self, fh: FileHandleT, offset: int, size: int) -> bytes:
         opened, pid = self.files[fh]
+        self.lending.check(fh)
         here = opened.read_now(offset, size)
         if here is not None:
             return here
         self._walks.refuse_indexer(caller_of(pid, 0))
-        with self.interrupts.waiting(pid, LAST_RESORT):
+        lent = self.lending.until_left() if self.lending.is_lent(fh) else nullcontext()
+        with self.interrupts.waiting(pid, LAST_RESORT), lent:
             try:
                 return await opened.read(offset, size)
             except RemoteChanged:
@@ -247,6 +269,7 @@ class Operations(Writable):
             await opened.aclose()
         finally:
             self._reading.pop(fh, None)
+            self.lending.release(fh)
 
     @answers_errno
     async def access(self, inode: InodeT, mode: int, ctx: RequestContext) -> bool:
@@ -280,11 +303,42 @@ class Operations(Writable):
             if node is not None and is_directory(node):
                 self._failures.note(node.key, number, reason)
 
+    def show(self, root: Directory, controls: Controls) -> list[int]:
+        """Answer from another tree from now on; returns the numbers of all that may be other."""
+        self._controls = controls
+        return self.inodes.switch(root)
+
+    def leave(self, why: str) -> None:
+        """What an account alone may see is not shown any more, also not through what is open."""
+        self.lending.leave(self.inodes.generation + 1, why)
+
+    async def find_anew(self, inode: int) -> None:
+        """Have the node of *inode* at hand (`errnos.Finding`); ESTALE where it is another file.
+
+        Where a path led to it, the kernel then walks that path again, and asks for each name.
+        """
+        generation, (parent, name) = self.inodes.generation, self.inodes.place(inode)
+        if not name:
+            raise FUSEError(errno.ESTALE)
+        if self.inodes.get(parent) is None:
+            await self.find_anew(parent)
+        child = await self._child(self._directory(parent), name)
+        if child is None or self.inodes.number(child.node) != inode:
+            raise FUSEError(errno.ESTALE)
+        if generation == self.inodes.generation:
+            self.inodes.renew(inode, child.node)
+
     @contextmanager
-    def _waiting(self, ctx: RequestContext, seconds: float) -> Iterator[None]:
-        """Let what is inside take *seconds* at most, for the caller alone."""
+    def _waiting(
+        self, ctx: RequestContext, seconds: float, *, lasting: bool = False
+    ) -> Iterator[None]:
+        """Let what is inside take *seconds* at most, for the caller alone.
+
+        It ends when an account leaves, if it is not *lasting*.
+        """
         asker = self._walks.asker(ctx.pid, ctx.uid)
-        with on_behalf_of(asker), self.interrupts.waiting(ctx.pid, seconds):
+        left = nullcontext() if lasting else self.lending.until_left()
+        with on_behalf_of(asker), self.interrupts.waiting(ctx.pid, seconds), left:
             yield
 
     async def _child(self, directory: Directory, name: str) -> Child | None:
@@ -302,26 +356,40 @@ class Operations(Writable):
         if is_symlink(node):
             return symlink_attributes(node, self._started_ns)
         if is_file(node):
-            return node.attributes_now() or self._unmade()
+            return node.attributes_now() or self._unmade(node)
         return self._directory_attributes(node, LONG if certain else 0)
 
     def _directory_attributes(self, node: Node, valid: float = LONG) -> Attributes:
         if is_writable_directory(node):
             return writable_directory_attributes(node)
-        return directory_attributes(self._started_ns, valid)
+        return directory_attributes(self._started_ns, valid, permissions(node, 0o555))
 
-    def _unmade(self) -> Attributes:
+    def _unmade(self, node: File) -> Attributes:
         """A file whose size is not known yet; nothing of it may be kept."""
-        return Attributes(stat.S_IFREG | 0o444, 0, self._started_ns, valid=0)
+        return Attributes(stat.S_IFREG | permissions(node, 0o444), 0, self._started_ns, valid=0)
 
-    def _entry(self, inode: int, attributes: Attributes, entry_valid: float) -> EntryAttributes:
+    def _entry(
+        self,
+        inode: int,
+        attributes: Attributes,
+        entry_valid: float,
+        generation: int | None = None,
+    ) -> EntryAttributes:
         entry = EntryAttributes()
-        self._fill(entry, inode, attributes, entry_valid)
+        self._fill(entry, inode, attributes, entry_valid, generation)
         return entry
 
     def _fill(
-        self, entry: EntryAttributes, inode: int, attributes: Attributes, entry_valid: float
+        self,
+        entry: EntryAttributes,
+        inode: int,
+        attributes: Attributes,
+        entry_valid: float,
+        generation: int | None,
     ) -> None:
+        """*generation* is when the answer was begun: what is older now may not be kept."""
+        if generation is not None and generation != self.inodes.generation:
+            attributes, entry_valid = replace(attributes, valid=0), 0
         entry.st_ino = InodeT(inode)
         entry.st_mode = attributes.mode
         entry.st_size = attributes.size

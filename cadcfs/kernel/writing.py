@@ -100,7 +100,7 @@ class Writable(ReadOnly):
     ) -> tuple[FileInfo, EntryAttributes]:
         node, opened = await self._place(parent_inode).create(os.fsdecode(name))
         number = self.inodes.number(node)
-        self.inodes.remember(number, node, parent_inode)
+        self.inodes.remember(number, node, parent_inode, os.fsdecode(name))
         return self._opened(number, node, opened, ctx.pid), await self.described(number, node)
 
     @answers_errno
@@ -116,7 +116,7 @@ class Writable(ReadOnly):
     ) -> EntryAttributes:
         node = await self._place(parent_inode).make_directory(os.fsdecode(name))
         number = self.inodes.number(node)
-        self.inodes.remember(number, node, parent_inode)
+        self.inodes.remember(number, node, parent_inode, os.fsdecode(name))
         return await self.described(number, node)
 
     @answers_errno

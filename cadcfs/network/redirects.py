@@ -107,7 +107,8 @@ class Wallet:
         self._ended = reason
         self.credentials = NONE
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """`Forbidden` after `end`."""
         if self._ended:
             raise Forbidden(self._ended)
 
@@ -133,7 +134,7 @@ class Wallet:
 
     def headers(self, url: str) -> dict[str, str]:
         """What a request for *url* carries in its head; `Forbidden` after `end`."""
-        self._check()
+        self.check()
         token = self._credentials.token
         return {"Authorization": f"Bearer {token}"} if token and self.is_shown(url) else {}
 
@@ -145,7 +146,7 @@ class Wallet:
         Unauthorized
             It has ended, or the file is gone or cannot be used any more.
         """
-        self._check()
+        self.check()
         certificate = self._credentials.certificate
         if certificate is None or not url.startswith("https:") or not self.is_shown(url):
             return None

@@ -26,8 +26,12 @@ class ArtifactFile:
 
     @property
     def key(self) -> str:
-        public = self._reader.is_public(self._artifact)
-        return f"file {self._artifact.version} {'public' if public else 'closed'}"
+        return f"file {self._artifact.version} {self._reader.standing(self._artifact)}"
+
+    @property
+    def is_for_all(self) -> bool:
+        """True for the same file whoever has logged in."""
+        return self._reader.is_public(self._artifact)
 
     @property
     def is_outdated(self) -> bool:
@@ -55,7 +59,7 @@ class ArtifactFile:
     async def description(self) -> dict[str, str]:
         """All that is known of it; "" for what the archive does not tell."""
         artifact, now = self._artifact, self.attributes_now()
-        cached = 0 if now is None else await self._reader.here(await self._version())
+        cached = 0 if now is None else await self._reader.here(artifact, await self._version())
         return {
             "uri": artifact.uri,
             "publisher_id": artifact.publisher_id,
@@ -88,7 +92,7 @@ class ArtifactFile:
             valid = min(LONG, max(0.0, artifact.release.timestamp() - time.time()))
         modified = artifact.modified
         mtime_ns = int(modified.timestamp() * 1000) * 1_000_000 if modified else 0
-        found = Attributes(stat.S_IFREG | (0o444 if public else 0), size, mtime_ns, valid)
+        found = Attributes(stat.S_IFREG | self._reader.mode(artifact), size, mtime_ns, valid)
         if public:
             # What is public stays so: said again for each entry of each listing.
             self._public = found

@@ -43,7 +43,7 @@ class Catalogue:
         self._resolver = resolver
         self.reader = reader
         self.workshop = workshop
-        self.origin = f"{settings.tap_url or settings.registry_url} {settings.tap_id} anonymous"
+        self.origin = f"{settings.archive} {reader.name or 'anonymous'}"
         self.names = settings.names
 
     async def collections(self) -> Sequence[Collection]:

@@ -92,6 +92,7 @@ class InodesDirectory:
     """`.cadcfs/inode/<number>`: what is known of a file, by the number that stat tells."""
 
     key = "/.cadcfs/inode"
+    permissions = 0o500
 
     def __init__(self, describe: Callable[[int], Awaitable[str]], mtime_ns: int) -> None:
         self._describe = describe

@@ -114,7 +114,7 @@ def _recipes(catalogue: Catalogue, circle: Circle, named: Named) -> Mapping[str,
     return {
         name: recipe(
             kind, artifact, partial(_make, catalogue, artifact, circle),
-            catalogue.reader.closed,
+            catalogue.reader,
         )
         for name, artifact in named.items()
     }  # fmt: skip

@@ -40,7 +40,7 @@ def _recipes(catalogue: Catalogue, named: Named) -> dict[str, Recipe]:
             "headers",
             artifact,
             partial(_make, catalogue, artifact),
-            catalogue.reader.closed,
+            catalogue.reader,
         )
         for name, artifact in named.items()
         if is_fits(artifact)

@@ -33,13 +33,16 @@ class Recipe:
     mtime_ns
         Of what it is made of.
     closed
-        Tells why it may not be read, None if it may; that changes with time and login.
+        Tells why it may not be read, None if it may; that changes with time.
+    mode
+        Tells its permission bits where it may be read.
     """
 
     key: str
     make: Maker
     mtime_ns: int
     closed: Callable[[], str | None] = lambda: None
+    mode: Callable[[], int] = lambda: 0o444
 
 
 class MadeFile:
@@ -60,13 +63,20 @@ class MadeFile:
         self._recipe = recipe
         self._ahead = ahead
 
+    @property
+    def permissions(self) -> int:
+        """Permission bits, also before it is made."""
+        return self._recipe.mode()
+
     def attributes_now(self) -> Attributes | None:
         if self._closed:
             return Attributes(stat.S_IFREG, 0, self._recipe.mtime_ns)
         made = self._wholes.known(self._recipe.key)
         if made is None or made.generation != self._generation:
             return None
-        return Attributes(stat.S_IFREG | 0o444, made.size, self._recipe.mtime_ns, LONG)
+        return Attributes(
+            stat.S_IFREG | self._recipe.mode(), made.size, self._recipe.mtime_ns, LONG
+        )
 
     async def attributes(self) -> Attributes:
         if self._closed is None:

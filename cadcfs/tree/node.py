@@ -196,8 +196,8 @@ class Entries:
         return zip(self.names, self.nodes, strict=True)
 
 
-def directory_attributes(mtime_ns: int, valid: float = LONG) -> Attributes:
-    return Attributes(stat.S_IFDIR | 0o555, 0, mtime_ns, valid)
+def directory_attributes(mtime_ns: int, valid: float = LONG, mode: int = 0o555) -> Attributes:
+    return Attributes(stat.S_IFDIR | mode, 0, mtime_ns, valid)
 
 
 def writable_directory_attributes(directory: WritableDirectory) -> Attributes:
@@ -230,6 +230,12 @@ def is_described(node: Node) -> TypeGuard[Described]:
     return hasattr(node, "description")
 
 
+def is_for_all(node: Node) -> bool:
+    """True for what is the same whoever has logged in."""
+    found: bool = getattr(node, "is_for_all", False)
+    return found
+
+
 def is_provisional(node: File) -> TypeGuard[Provisional]:
     return hasattr(node, "find")
 
@@ -249,6 +255,12 @@ def is_writable_directory(node: Node) -> TypeGuard[WritableDirectory]:
 
 def is_writable_file(node: Node) -> TypeGuard[WritableFile]:
     return hasattr(node, "open_to_write")
+
+
+def permissions(node: Node, usual: int) -> int:
+    """Permission bits, where *node* has others than the *usual* ones."""
+    found: int = getattr(node, "permissions", usual)
+    return found
 
 
 def patience(node: File, usual: float) -> float:

@@ -12,9 +12,11 @@ class FixedDirectory:
     """A directory with the same children for ever, and names that open but are not listed."""
 
     def __init__(
-        self, key: str, children: Mapping[str, Node], unlisted: Mapping[str, Node] | None = None
-    ) -> None:
+        self, key: str, children: Mapping[str, Node], unlisted: Mapping[str, Node] | None = None,
+        permissions: int = 0o555,
+    ) -> None:  # fmt: skip
         self.key = key
+        self.permissions = permissions
         self._children = dict(children)
         self._unlisted = dict(unlisted or {})
 
@@ -33,6 +35,7 @@ class FixedFile:
     """A file with the same text for ever."""
 
     is_control = False
+    is_for_all = True
 
     def __init__(self, key: str, text: str, mtime_ns: int) -> None:
         self.key = key

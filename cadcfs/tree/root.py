@@ -23,6 +23,7 @@ class Told:
     status: Callable[[], str]
     log: Callable[[], str]
     describe: Callable[[int], Awaitable[str]]
+    login: Callable[[], Awaitable[str]]
     is_offline: Callable[[], bool]
     switch_offline: Callable[[bool], None]
 
@@ -47,7 +48,11 @@ def root(
                 "/.cadcfs/offline", told.is_offline, told.switch_offline, mtime_ns
             ),
         },
-        unlisted={"inode": InodesDirectory(told.describe, mtime_ns)},
+        unlisted={
+            "inode": InodesDirectory(told.describe, mtime_ns),
+            "login": ControlFile("/.cadcfs/login", told.login, mtime_ns),
+        },
+        permissions=0o500,
     )
     return FixedDirectory(
         "/",

@@ -42,7 +42,7 @@ def _recipes(catalogue: Catalogue, named: Named) -> dict[str, Recipe]:
         shown = short if plain.count(short) == 1 else f"{name}.fits"
         artifact = named[name]
         make = partial(_make, catalogue, artifact)
-        recipes[shown] = recipe("unpacked", artifact, make, catalogue.reader.closed)
+        recipes[shown] = recipe("unpacked", artifact, make, catalogue.reader)
     return recipes
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import trio
@@ -14,6 +13,7 @@ from cadcfs.archive.records import Artifact
 from cadcfs.archive.soda import Soda
 from cadcfs.cache.whole import Maker, Wholes
 from cadcfs.tree.made import Recipe
+from cadcfs.tree.reader import Reader
 
 UNPACKERS = 2
 """Images unpacked at once: each takes a processor and reads a whole file."""
@@ -33,10 +33,11 @@ class Workshop:
         self.unpackers = trio.CapacityLimiter(UNPACKERS)
 
 
-def recipe(
-    kind: str, artifact: Artifact, make: Maker, closed: Callable[[Artifact], str | None]
-) -> Recipe:
-    """How *kind* is made of one version of *artifact*; it is closed as the artifact is."""
+def recipe(kind: str, artifact: Artifact, make: Maker, reader: Reader) -> Recipe:
+    """How *kind* is made of one version of *artifact*; who may read it may read what is made."""
     modified = artifact.modified
     mtime_ns = int(modified.timestamp() * 1000) * 1_000_000 if modified else 0
-    return Recipe(f"{kind} {artifact.version}", make, mtime_ns, partial(closed, artifact))
+    key = f"{kind} {artifact.version}"
+    return Recipe(
+        key, make, mtime_ns, partial(reader.closed, artifact), partial(reader.mode, artifact)
+    )

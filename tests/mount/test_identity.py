@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.rig import CADCFS, Mount, Run, Server
+from tests.rig import CADCFS, Mount, Server
 
 Environ = dict[str, str]
 HIDDEN = "collections/CFHT/by-target/Hidden"
@@ -53,9 +53,7 @@ def person(server: Server, tmp_path: Path) -> Person:
 
 
 @pytest.fixture
-def sky(
-    person: Person, server: Server, tmp_path: Path, expected_log: list[str]
-) -> Iterator[Mount]:
+def sky(person: Person, server: Server, tmp_path: Path, expected_log: list[str]) -> Iterator[Mount]:
     """A mount of that person's."""
     path = tmp_path / "sky"
     path.mkdir()

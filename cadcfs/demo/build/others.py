@@ -75,6 +75,7 @@ def _cube(plan: Plan) -> Exposure:
     data = plan.rng.standard_normal((100, 60, 60), dtype=np.float32)
     cards = {
         "OBJECT": target, "INSTRUME": "HARP", **celestial(83.8104, -5.3751, data.shape, 0.0017),
+        "SPECSYS": "LSRK",
         "CTYPE3": "FREQ", "CRVAL3": 3.45796e11, "CRPIX3": 50.0, "CDELT3": 9.765e5, "CUNIT3": "Hz",
     }  # fmt: skip
     items = _image(plan, f"cadc:JCMT/{name}_cube.fits", data, cards)
@@ -93,6 +94,7 @@ def _vlass(plan: Plan) -> Exposure:
     cards = {
         "OBJECT": "J184200-033000", "BUNIT": "Jy/beam",
         **celestial(280.5, -3.5, data.shape, 0.00028),
+        "SPECSYS": "LSRK",
         "CTYPE3": "FREQ", "CRVAL3": 2.98778e9, "CRPIX3": 1.0, "CDELT3": 2.0e9, "CUNIT3": "Hz",
         "CTYPE4": "STOKES", "CRVAL4": 1.0, "CRPIX4": 1.0, "CDELT4": 1.0,
     }  # fmt: skip

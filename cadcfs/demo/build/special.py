@@ -37,6 +37,7 @@ def _polarised(plan: Plan) -> Exposure:
     cards = {
         "OBJECT": "J184200-033000", "BUNIT": "Jy/beam",
         **celestial(280.5, -3.5, data.shape, 0.0005),
+        "SPECSYS": "LSRK",
         "CTYPE3": "FREQ", "CRVAL3": 2.98778e9, "CRPIX3": 1.0, "CDELT3": 1.28e8, "CUNIT3": "Hz",
         "CTYPE4": "STOKES", "CRVAL4": 1.0, "CRPIX4": 1.0, "CDELT4": 1.0,
     }  # fmt: skip

@@ -12,6 +12,7 @@ from cadcfs.demo.data.files import FileService
 from cadcfs.demo.data.holdings import Holdings
 from cadcfs.demo.data.legacy import LegacyService
 from cadcfs.demo.data.locate import LocateService
+from cadcfs.demo.data.meta import MetaService
 from cadcfs.demo.data.metadata import Metadata
 from cadcfs.demo.data.package import PackageService
 from cadcfs.demo.data.resolver import ResolverService
@@ -38,6 +39,7 @@ def data_routes(archive: Archive, signer: Signer) -> list[Route]:
         LinkService(metadata, holdings, streams),
         SodaService(cutter, cutouts),
         UwsEndpoint(SodaJobs(cutter, cutouts), "caom2ops"),
+        MetaService(metadata, streams),
         PackageService(metadata, holdings, streams),
         ResolverService(archive, lookups),
     )

@@ -33,11 +33,15 @@ async def test_an_observation_comes_with_all_below_it(
         uris, chunks = (
             {value for (value,) in database.execute(query)}
             for query in (
-                "SELECT uri FROM Artifact JOIN Plane USING (planeID)"
-                " WHERE planeURI LIKE 'caom:CFHT/2376828/%'",
-                "SELECT chunkID FROM Chunk JOIN Part USING (partID) JOIN Artifact USING"
-                " (artifactID) JOIN Plane USING (planeID)"
-                " WHERE planeURI LIKE 'caom:CFHT/2376828/%'",
+                (
+                    "SELECT uri FROM Artifact JOIN Plane USING (planeID)"
+                    " WHERE planeURI LIKE 'caom:CFHT/2376828/%'"
+                ),
+                (
+                    "SELECT chunkID FROM Chunk JOIN Part USING (partID) JOIN Artifact USING"
+                    " (artifactID) JOIN Plane USING (planeID)"
+                    " WHERE planeURI LIKE 'caom:CFHT/2376828/%'"
+                ),
             )
         )
         (bounds,) = database.execute(

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from cadcfs.demo.data.extensions import (
     Extension,
@@ -176,12 +176,17 @@ def _copied(path: Path, number: int) -> Iterator[bytes]:
 
     with fits.open(path, disable_image_compression=True) as hdus:
         place = hdus[number].fileinfo()
-    with path.open("rb") as file:
+    with _unpacked(path) as file:
         file.seek(place["hdrLoc"])
         left = place["datLoc"] + place["datSpan"] - place["hdrLoc"]
         while left and (data := file.read(min(left, _SLAB_BYTES))):
             left -= len(data)
             yield data
+
+
+def _unpacked(path: Path) -> IO[bytes]:
+    """The bytes of a FITS file, also of one that is packed as a whole."""
+    return cast("IO[bytes]", gzip.open(path)) if path.name.endswith(".gz") else path.open("rb")
 
 
 def _header(
@@ -205,7 +210,8 @@ def _header(
     elif extensions:
         header["EXTEND"] = (True, "there are extensions")
         header["NEXTEND"] = (extensions, "number of extensions")
-    header.extend(cards, unique=False, update=False, end=True)
+    # Unstripped: BZERO and BSCALE belong to the integers as they are stored.
+    header.extend(cards, strip=False, unique=False, update=False, end=True)
     text: str = header.tostring()
     return text.encode("ascii")
 
@@ -226,16 +232,21 @@ def _move_coordinates(cards: fits.Header, axes: Sequence[Axis]) -> None:
     for number, axis in enumerate(axes, 1):
         for version in versions:
             key = f"CRPIX{number}{version}"
-            if key in cards:
-                cards[key] = (cards[key] - axis.first) / axis.step + 1
+            if key in cards or f"CTYPE{number}{version}" in cards:
+                cards[key] = (_number(cards, key, 0.0) - axis.first) / axis.step + 1
                 _scale(cards, number, version, axis.step)
-        shift = cards.get(f"LTV{number}", 0.0)
+        shift = _number(cards, f"LTV{number}", 0.0)
         cards[f"LTV{number}"] = (shift - axis.first) / axis.step + 1
         matrix = f"LTM{number}_{number}"
         if axis.step != 1 or matrix in cards:
-            cards[matrix] = cards.get(matrix, 1.0) / axis.step
+            cards[matrix] = _number(cards, matrix, 1.0) / axis.step
     if any(axis.step != 1 for axis in axes[:2]):
         _scale_distortions(cards, [axis.step for axis in axes[:2]])
+
+
+def _number(cards: fits.Header, key: str, default: float) -> float:
+    value = cards.get(key, default)
+    return float(value) if isinstance(value, int | float) else default
 
 
 def _scale(cards: fits.Header, axis: int, version: str, step: int) -> None:
@@ -246,13 +257,12 @@ def _scale(cards: fits.Header, axis: int, version: str, step: int) -> None:
     matrix = [key for key in cards if key[:2] in ("CD", "PC") and key[2:].endswith(column)]
     matrix = [key for key in matrix if key[2 : -len(column)].isdecimal()]
     for key in matrix:
-        cards[key] *= step
+        cards[key] = _number(cards, key, 0.0) * step
     has_cd = any(key.startswith("CD") for key in matrix)
-    has_pc = any(
-        key.startswith("PC") and key[2:3].isdecimal() and "_" in key for key in cards
-    )  # fmt: skip
-    if not has_cd and not has_pc and f"CDELT{axis}{version}" in cards:
-        cards[f"CDELT{axis}{version}"] *= step
+    has_pc = any(key[:2] == "PC" and key[2:3].isdecimal() and "_" in key for key in cards)
+    size = f"CDELT{axis}{version}"
+    if not has_cd and not has_pc and size in cards:
+        cards[size] = _number(cards, size, 1.0) * step
     elif has_pc and f"PC{axis}{column}" not in cards:
         cards[f"PC{axis}{column}"] = float(step)
 
@@ -264,15 +274,15 @@ def _scale_distortions(cards: fits.Header, steps: Sequence[int]) -> None:
         parts = powers.split("_")
         if name in ("A", "B", "AP", "BP") and len(parts) == 2 and all(p.isdecimal() for p in parts):
             own = steps[0] if name.startswith("A") else steps[-1]
-            cards[key] *= steps[0] ** int(parts[0]) * steps[-1] ** int(parts[1]) / own
+            factor = steps[0] ** int(parts[0]) * steps[-1] ** int(parts[1]) / own
+            cards[key] = _number(cards, key, 0.0) * factor
 
 
 def header_text(path: Path) -> Iterator[bytes]:
     """Yield the headers of all extensions as they are stored, a line a card (blocking)."""
     from astropy.io import fits
 
-    opener = gzip.open if path.name.endswith(".gz") else Path.open
-    with fits.open(path, disable_image_compression=True) as hdus, opener(path, "rb") as file:
+    with fits.open(path, disable_image_compression=True) as hdus, _unpacked(path) as file:
         for hdu in hdus:
             place = hdu.fileinfo()
             file.seek(place["hdrLoc"])

@@ -100,6 +100,24 @@ async def test_what_cannot_be_linked_is_a_row_with_a_fault(client: httpx.AsyncCl
     assert all(row["semantics"] == "#this" and not row["access_url"] for row in found)
 
 
+async def test_a_file_without_an_address_is_a_fault_beside_its_plane(
+    client: httpx.AsyncClient,
+) -> None:
+    (row,) = await links(client, "ivo://cadc.nrc.ca/OMM?lost_plate/lost_plate")
+    assert row["error_message"] == (
+        "FatalFault: failed to generate download URL: no resolver for scheme: tape"
+    )
+    assert not row["access_url"]
+
+
+async def test_a_file_that_another_archive_keeps_is_linked_there(
+    client: httpx.AsyncClient,
+) -> None:
+    (row,) = await links(client, "ivo://cadc.nrc.ca/NOAO?tu636792/tu636792")
+    assert row["access_url"] == "http://archive1.dm.noao.edu:7003/?fileRef=tu636792.fits.fz"
+    assert not row["content_type"]
+
+
 async def test_links_to_proprietary_files_are_not_for_everybody(client: httpx.AsyncClient) -> None:
     found = await links(client, PRIVATE)
     said = {str(row["semantics"]): row["link_authorized"] for row in found}

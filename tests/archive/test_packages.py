@@ -72,6 +72,17 @@ async def test_both_sites_have_the_same_bytes_and_raven_uses_both(
     assert head.status_code == 200
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_what_is_mirrored_and_not_here_is_asked_for_at_its_own_archive(
+    client: httpx.AsyncClient, method: str
+) -> None:
+    address = "/raven/files/mast:HST/product/id5n04lfq_drc.fits"
+    reply = await client.request(method, address, follow_redirects=False)
+    assert (reply.status_code, reply.headers["location"]) == (
+        303, "https://mast.stsci.edu/portal/Download/file/HST/product/id5n04lfq_drc.fits",
+    )  # fmt: skip
+
+
 async def locate(
     client: httpx.AsyncClient, document: str, kind: str = "text/xml"
 ) -> httpx.Response:

@@ -57,8 +57,11 @@ class MadeBody(Response):
         self._content, self._limiter = content, limiter
         del self.headers["content-length"]
 
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Send the head and the bytes; what fails before the first of them is raised."""
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send the head and the bytes; what fails before the first of them is raised.
+
+        A HEAD request makes no more than the first piece, to know that there is one.
+        """
         body = {"type": "http.response.body", "more_body": True}
         try:
             piece = await self._next()
@@ -69,7 +72,7 @@ class MadeBody(Response):
                     "headers": self.raw_headers,
                 }
             )
-            while piece is not None:
+            while piece is not None and scope["method"] != "HEAD":
                 await send({**body, "body": piece})
                 piece = await self._next()
             await send({**body, "body": b"", "more_body": False})

@@ -5,7 +5,9 @@
 Needs Debian's `postgresql-15` and `postgresql-15-pgsphere`; root runs the server as `postgres`.
 Each pair is a circle and a polygon near it: convex, L-shaped or a star, at the poles, across
 right ascension 0, or anywhere. Compared are INTERSECTS, CONTAINS both ways, the circle's centre in
-the polygon, and areas. Exit code 1 if any answer differs.
+the polygon, a RANGE_S2D near it, and areas. (Its `sbox && scircle` misses circles that cross a
+parallel from outside, and is not asked: footprints are polygons at CADC.) Exit code 1 if any
+answer differs.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ from cadcfs.demo.adql import geometry
 _BIN = Path("/usr/lib/postgresql/15/bin")
 _SHAPES = ("quad", "ell", "star", "sliver")
 _PLACES = ("anywhere", "north", "south", "zero")
-_QUESTIONS = ("intersects", "circle in polygon", "polygon in circle", "centre in polygon")
+_QUESTIONS = (
+    "intersects", "circle in polygon", "polygon in circle", "centre in polygon",
+    "range meets polygon",
+)  # fmt: skip
 
 Point = tuple[float, float]
 
@@ -40,6 +45,8 @@ class Pair:
     center: Point
     radius: float
     corners: tuple[Point, ...]
+    # West, east, south, north.
+    range: tuple[float, float, float, float]
 
     @property
     def ours(self) -> tuple[geometry.Region, geometry.Region]:
@@ -60,9 +67,11 @@ class Pair:
             f"spoly '{{{corners}}}'",
             f"spoint '({self.center[0]!r}d,{self.center[1]!r}d)'",
         )
+        west, east, south, north = self.range
+        box = f"sbox '(({west!r}d,{south!r}d),({east!r}d,{north!r}d))'"
         return (
             f"SELECT {circle} && {polygon}, {circle} <@ {polygon}, {polygon} <@ {circle},"
-            f" {center} <@ {polygon}, area({polygon});"
+            f" {center} <@ {polygon}, {box} && {polygon}, area({polygon});"
         )
 
 
@@ -83,7 +92,20 @@ def pairs(count: int, seed: int) -> Iterator[Pair]:
         away = size * rng.uniform(0, 2.2)
         angle = rng.uniform(0, 2 * math.pi)
         center = _offset(lon, lat, away * math.cos(angle), away * math.sin(angle))
-        yield Pair(f"{shape} {place}", center, size * 10 ** rng.uniform(-1.5, 0.4), corners)
+        radius = size * 10 ** rng.uniform(-1.5, 0.4)
+        yield Pair(f"{shape} {place}", center, radius, corners, _range(lon, lat, size, rng))
+
+
+def _range(
+    lon: float, lat: float, size: float, rng: random.Random
+) -> tuple[float, float, float, float]:
+    """A range near a place; some go far around, and some up to a pole."""
+    width = rng.choice((2 * size, 2 * size, rng.uniform(20, 350)))
+    west = lon + rng.uniform(-1.5, 1) * width
+    south = lat + rng.uniform(-2, 1) * size
+    north = rng.choice((south + size, south + size, 90.0))
+    south = max(min(south, 89.0), -90.0)
+    return west % 360, (west + width) % 360, south, min(max(north, south + 0.01), 90.0)
 
 
 def _flat(shape: str, rng: random.Random) -> list[Point]:
@@ -118,11 +140,13 @@ def answers(pair: Pair) -> tuple[bool, ...]:
     """Our answers to the questions."""
     circle, polygon = pair.ours
     point = geometry.parse(geometry.shape_text("point", pair.center))
+    box = geometry.parse(geometry.shape_text("range", pair.range))
     return (
         geometry.intersects(circle, polygon),
         geometry.contains(circle, polygon),
         geometry.contains(polygon, circle),
         geometry.contains(point, polygon),
+        geometry.intersects(box, polygon),
     )
 
 
@@ -154,7 +178,7 @@ def _judged(pairs: list[Pair]) -> list[tuple[tuple[bool, ...], float]]:
                 check=True, stdout=subprocess.DEVNULL, cwd=place,
             )  # fmt: skip
     rows = [line.split("|") for line in told.splitlines()]
-    return [(tuple(value == "t" for value in row[:4]), float(row[4])) for row in rows]
+    return [(tuple(value == "t" for value in row[:-1]), float(row[-1])) for row in rows]
 
 
 def main() -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from itertools import pairwise
 from typing import Any
 
 import spherely
@@ -17,6 +18,8 @@ import spherely
 _REMEMBERED = 65_536
 # A parallel is no great circle; this many chords per side follow it closely enough.
 _CHORDS = 32
+_CHORDS_PER_DEGREE = 4
+_SLICE_DEGREES = 60.0
 _SQUARE_DEGREES = math.degrees(1.0) ** 2
 
 
@@ -83,12 +86,22 @@ def _build(kind: str, numbers: tuple[float, ...]) -> Region | Interval:
 
 
 def _range(west: float, east: float, south: float, north: float) -> Region:
-    """Build RANGE_S2D, whose sides follow the parallels."""
-    if not (-90 <= south <= north <= 90):
+    """Build RANGE_S2D, whose sides follow the parallels; all of them, if it goes all around."""
+    if not (-90 <= south < north <= 90):
         raise ShapeError("a range goes from south to north")
-    if east < west:
-        east += 360.0
-    steps = [west + (east - west) * step / _CHORDS for step in range(_CHORDS + 1)]
+    width = 360.0 if abs(east - west) >= 360.0 else (east - west) % 360.0
+    # In slices, since a polygon of more than a hemisphere would be taken for the rest of the sky.
+    count = math.ceil(width / _SLICE_DEGREES)
+    edges = [west + width * step / count for step in range(count + 1)]
+    slices = [_slice(a, b, south, north) for a, b in pairwise(edges)]
+    body = reduce(spherely.union, (part.body for part in slices))
+    center = ((west + width / 2) % 360.0, (south + north) / 2)
+    return Region(body, center, None, tuple(v for part in slices for v in part.vertices))
+
+
+def _slice(west: float, east: float, south: float, north: float) -> Region:
+    count = max(_CHORDS, math.ceil((east - west) * _CHORDS_PER_DEGREE))
+    steps = [west + (east - west) * step / count for step in range(count + 1)]
     corners = [(lon, south) for lon in steps] + [(lon, north) for lon in reversed(steps)]
     return _polygon(tuple(value for corner in corners for value in corner))
 

@@ -56,6 +56,27 @@ def test_circles_and_polygons(
 
 
 @pytest.mark.parametrize(
+    ("box", "circle", "meets"),
+    [
+        ("range 350 10 -5 5", "circle 0 0 1", True),
+        ("range 350 10 -5 5", "circle 180 0 1", False),
+        ("range 0 300 -80 80", "circle 330 0 1", False),
+        ("range 0 300 -80 80", "circle 150 0 1", True),
+        ("range 0 360 -10 10", "circle 330 9 0.1", True),
+        ("range 0 360 -10 10", "circle 330 11 0.1", False),
+        ("range 0 360 80 90", "circle 45 90 0.1", True),
+        ("range 10 20 80 90", "circle 15 89.99 0.001", True),
+        ("range 10 20 80 90", "circle 100 89.9 0.001", False),
+        # The sides follow the parallels, not great circles.
+        ("range 0 40 60 61", "circle 20 60.5 0.1", True),
+        ("range 0 40 60 61", "circle 20 61.2 0.1", False),
+    ],
+)
+def test_ranges_follow_parallels_and_go_all_around(box: str, circle: str, meets: bool) -> None:
+    assert geometry.intersects(geometry.parse(box), geometry.parse(circle)) is meets
+
+
+@pytest.mark.parametrize(
     ("shape", "area"),
     [
         ("circle 10 20 90", 20626.480625),

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,18 @@ def m31(mount: Mount) -> Path:
     return mount.path / M31
 
 
-@pytest.fixture
-def both(m31: Path, run: Run, tmp_path: Path) -> tuple[Path, Path]:
+@pytest.fixture(scope="module")
+def both(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
     """The mosaic as the mount unpacks it, and as funpack does; by short names, as IRAF needs."""
-    done = run("funpack", "-O", tmp_path / "b.fits", m31 / "2376828p.fits.fz")
-    assert done.returncode == 0, done.stderr
-    (tmp_path / "a.fits").symlink_to(m31 / "unpacked" / "2376828p.fits")
-    return tmp_path / "a.fits", tmp_path / "b.fits"
+    root = tmp_path_factory.mktemp("both")
+    (root / "sky").mkdir()
+    mounted = Mount(root / "sky", root / "cache", server.registry_url)
+    mounted.start()
+    packed = mounted.path / M31 / "2376828p.fits.fz"
+    subprocess.run(["funpack", "-O", root / "b.fits", packed], check=True, timeout=60)
+    (root / "a.fits").symlink_to(packed.parent / "unpacked" / "2376828p.fits")
+    yield root / "a.fits", root / "b.fits"
+    mounted.stop()
 
 
 def bytes_of_files(server: Server) -> int:
@@ -137,22 +143,23 @@ def test_what_gzip_packed_has_headers_and_is_unpacked(
 
 
 def test_views_without_content_are_absent(mount: Mount) -> None:
-    names = os.listdir(mount.path / "collections/TAOSII/by-target/star04239531")
+    names = os.listdir(mount.path / "collections/BRITE-Constellation/by-target/HD 36486")
     assert not {"headers", "unpacked", "cutouts"} & set(names)
     names = os.listdir(mount.path / "collections/OMM/by-target/NGC 4258")
     assert "headers" in names
     assert not {"unpacked", "cutouts"} & set(names)
     for name in ("headers/none.txt", "unpacked/none.fits", "unpacked", "cutouts"):
         with pytest.raises(FileNotFoundError):
-            os.stat(mount.path / "collections/TAOSII/by-target/star04239531" / name)
+            os.stat(mount.path / "collections/BRITE-Constellation/by-target/HD 36486" / name)
 
 
-def test_iraf(both: tuple[Path, Path], tmp_path: Path) -> None:
-    (tmp_path / "uparm").mkdir()
-    (tmp_path / "login.cl").write_text(
+def test_iraf(both: tuple[Path, Path]) -> None:
+    place = both[0].parent
+    (place / "uparm").mkdir()
+    (place / "login.cl").write_text(
         'set imtype = "fits"\nset uparm = "./uparm/"\nstty xterm\nimages\nkeep\n'
     )
-    numbers = [statistics_of(f"{path.stem}.fits", tmp_path) for path in both]
+    numbers = [statistics_of(path.name, place) for path in both]
     assert numbers[0] == numbers[1]
     assert len(numbers[0]) == 40
     assert all(float(line[0]) > 1000 for line in numbers[0])

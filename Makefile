@@ -31,7 +31,7 @@ demo-stop:
 	@if [ -x $(BIN)/cadcfs ]; then $(BIN)/cadcfs demo --stop --data-dir .demo sky; fi
 
 test: $(READY) test-system check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 soak: $(READY) test-system
 	$(BIN)/python -m pytest -m soak

@@ -102,6 +102,6 @@ class Accounts:
             opened(self._settings, engine.client, engine.services, name, engine.root) as desks,
         ):
             self.view = View(engine, desks)
-            engine.nursery.start_soon(desks.jobs.start)
+            engine.nursery.start_soon(desks.start)
             task_status.started(self._window.show(self.view))
             await left.wait()

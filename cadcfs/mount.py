@@ -13,7 +13,6 @@ from pathlib import Path
 import pyfuse3
 import trio
 
-from cadcfs import supervision
 from cadcfs.accounts import Accounts, View, Window
 from cadcfs.archive.services import Services
 from cadcfs.archive.tables import Schema
@@ -96,13 +95,12 @@ async def _serve(
             try:
                 forgetting.is_mounted = True
                 nursery.start_soon(operations.interrupts.watch)
-                nursery.start_soon(desks.jobs.start)
+                nursery.start_soon(desks.start)
                 nursery.start_soon(_end_on_signal, nursery.cancel_scope)
                 nursery.start_soon(_announce, mountpoint, engine.catalogue, ready)
                 await pyfuse3.main(max_tasks=MAX_TASKS)
                 nursery.cancel_scope.cancel()
             finally:
-                supervision.tell("STOPPING=1")
                 forgetting.is_mounted = False
                 pyfuse3.close(unmount=True)
                 log.info("unmounted %s", mountpoint)
@@ -185,9 +183,7 @@ async def _announce(mountpoint: Path, catalogue: Catalogue, ready: Callable[[], 
     device = (await trio.to_thread.run_sync(os.stat, mountpoint)).st_dev
     await trio.to_thread.run_sync(_widen, os.minor(device))
     log.info("mounted on %s", mountpoint)
-    supervision.tell_ready(mountpoint)
     ready()
-    await supervision.reassure(mountpoint)
 
 
 async def _know_collections(catalogue: Catalogue) -> None:

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -125,10 +126,12 @@ class Mount:
     def is_mounted(self) -> bool:
         return mountpoints.mounted_type(self.path) is not None
 
+    def log(self) -> str:
+        file = self.cache / "cadcfs.log"
+        return file.read_text() if file.exists() else ""
+
     def warnings(self) -> list[str]:
-        log = self.cache / "cadcfs.log"
-        lines = log.read_text().splitlines() if log.exists() else []
-        return [line for line in lines if LOGGED.match(line)]
+        return [line for line in self.log().splitlines() if LOGGED.match(line)]
 
 
 def wait_for_end(pid: int, seconds: float = 20) -> None:
@@ -142,6 +145,14 @@ def wait_for_end(pid: int, seconds: float = 20) -> None:
         assert select.select([process], [], [], seconds)[0], f"process {pid} does not end"
     finally:
         os.close(process)
+
+
+def until(condition: Callable[[], object], seconds: float = 90) -> None:
+    """Return when *condition* holds; the time is a safety net, not a measurement."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it does not happen"
+        time.sleep(0.02)
 
 
 @contextlib.contextmanager

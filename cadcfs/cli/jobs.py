@@ -99,8 +99,9 @@ def result(
     cache_dir: CacheDir = None,
 ) -> None:
     """Print or write the result of a job that has ended."""
-    from cadcfs.cli.result import chosen, put
+    from cadcfs.cli.result import chosen, file_of, put
 
+    target = file_of(target)
     wanted = chosen(form, target)
 
     async def work(session: Session) -> None:
@@ -108,7 +109,7 @@ def result(
 
         job = await _found(session, name)
         source = await session.desks.jobs.result(job.key)
-        with tempfile.TemporaryDirectory(dir=source.parent) as directory:
+        with tempfile.TemporaryDirectory(dir=source.parent, prefix="query-") as directory:
             link = Path(directory) / source.name
             link.hardlink_to(source)
             await put(link, wanted, target, is_chosen=form is not None)

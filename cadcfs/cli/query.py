@@ -79,8 +79,9 @@ class Asked:
         self, adql: str, uploads: dict[str, Path], maxrec: int | None, form: str | None,
         target: Path | None,
     ) -> None:  # fmt: skip
-        from cadcfs.cli.result import chosen
+        from cadcfs.cli.result import chosen, file_of
 
+        target = file_of(target)
         self._adql = adql
         self._uploads = uploads
         self._maxrec = maxrec
@@ -94,7 +95,7 @@ class Asked:
         from cadcfs.cli.result import put
 
         # On the cache's disk, which is made for results; /tmp may be in memory.
-        place = session.desks.short_forms.parent
+        place = session.desks.root
         with tempfile.TemporaryDirectory(dir=place, prefix="query-") as directory:
             result = Path(directory) / "result.vot"
             tables = await self._tables(Path(directory))
@@ -139,12 +140,15 @@ class Asked:
         import trio
 
         from cadcfs.cli.jobs import waited
+        from cadcfs.jobs.folder import settle
 
         jobs = session.desks.jobs
         job = await jobs.add(time.strftime("query-%Y%m%dT%H%M%S"), self._adql)
         folder = jobs.folder(job)
         for name, content in tables.items():
-            await trio.to_thread.run_sync((folder.tables / f"{name}.vot").write_bytes, content)
+            table = folder.tables / f"{name}.vot"
+            await trio.to_thread.run_sync(table.write_bytes, content)
+            await trio.to_thread.run_sync(settle, table)
         job = await jobs.run(await jobs.change(job, maxrec=self._maxrec))
         note(f"^C leaves it to the archive; then: cadcfs jobs wait {job.name}")
         job = await waited(session, job)

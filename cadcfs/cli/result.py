@@ -37,25 +37,55 @@ def chosen(form: str | None, target: Path | None) -> Format:
     return found
 
 
+def file_of(target: Path | None) -> Path | None:
+    """Where to; None for standard output, which `-` means, too."""
+    return None if target == Path("-") else target
+
+
 async def put(source: Path, form: Format, target: Path | None, *, is_chosen: bool) -> None:
     """Give the VOTable *source* to *target* as *form*; without one, to standard output."""
     import trio
 
     if target is not None:
-        part = target.with_name(f".{target.name}.part")
         try:
-            await _made(source, form, part)
-            await trio.to_thread.run_sync(part.replace, target)
+            await _into(target, source, form)
         except OSError as exc:
             raise UserError(f"{target} cannot be written: {exc.strerror}") from exc
-        finally:
-            part.unlink(missing_ok=True)
     elif sys.stdout.isatty() and not is_chosen:
         await trio.to_thread.run_sync(_show, source)
     else:
         made = source.with_name(f"output.{form}")
         await _made(source, form, made)
         await trio.to_thread.run_sync(_copy_out, made)
+
+
+async def _into(target: Path, source: Path, form: Format) -> None:
+    """Have all of it in *target*, or nothing."""
+    import trio
+
+    place = _beside(target)
+    if place is None:
+        made = source.with_name(f"output.{form}")
+        await _made(source, form, made)
+        await trio.to_thread.run_sync(_copy, made, target)
+        return
+    part = place.with_name(f".{place.name}.{os.getpid()}.part")
+    try:
+        await _made(source, form, part)
+        await trio.to_thread.run_sync(part.replace, place)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _beside(target: Path) -> Path | None:
+    """The file that is to be replaced; None for a device or a pipe, which never is."""
+    is_special = target.exists() and not target.is_file() and not target.is_dir()
+    return None if is_special else target.resolve()
+
+
+def _copy(made: Path, target: Path) -> None:
+    with made.open("rb") as opened, target.open("wb") as out:
+        shutil.copyfileobj(opened, out)
 
 
 async def _made(source: Path, form: Format, target: Path) -> None:

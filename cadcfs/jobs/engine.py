@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import trio
 
-from cadcfs.archive.uws import Uws
+from cadcfs.archive.uws import RemoteJob, Uws
 from cadcfs.errors import CadcfsError, NotFound
 from cadcfs.jobs.desk import Desk
 from cadcfs.jobs.folder import Folder
@@ -36,22 +37,13 @@ class Jobs:
         self._registry = registry
         self._uws = uws
         self._tending = Tending(self.desk, uws, nursery, polled=polled)
+        self._adoptions: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
         nursery.start_soon(self._tending.watch)
 
     async def start(self) -> None:
         """Go on with what was under way when the last process ended."""
         for job in await self.desk.in_thread(self._registry.unfinished):
             self._tending.tend(job)
-
-    async def become(self, owner: str) -> None:
-        """Show and tend the jobs of *owner* from now on; those of others wait on disk."""
-        self._registry.owner = owner
-        self._tending.let_go()
-        await self.start()
-
-    @property
-    def under_way(self) -> int:
-        return len(self._tending)
 
     def folder(self, job: Job) -> Folder:
         return self.desk.folder(job.key)
@@ -90,30 +82,39 @@ class Jobs:
 
     async def adopt(self, archive_id: str) -> Job:
         """A job made elsewhere; asks the archive. `NotFound` for one that it does not know."""
-        known = await self.find(archive_id)
-        if known is not None:
-            return known
-        if not ARCHIVE_FORM.fullmatch(archive_id):
-            raise NotFound(f"there is no job {archive_id}")
-        remote = await self._uws.job(archive_id)
-        job = await self.desk.in_thread(self._registry.add, archive_id, is_ours=False)
-        maxrec = remote.parameters.get("MAXREC", "")
+        async with self._adoptions.setdefault(archive_id, trio.Lock()):
+            known = await self.find(archive_id)
+            if known is not None:
+                return known
+            if not ARCHIVE_FORM.fullmatch(archive_id):
+                raise NotFound(f"there is no job {archive_id}")
+            remote = await self._uws.job(archive_id)
+            job = await self._added(archive_id, remote)
+            self._tending.tend(job)
+            if remote.phase in ENDED:
+                # What came of it is about to be here.
+                with trio.move_on_after(ENDING_TIME):
+                    job = await self.ended(job.key)
+            return job
+
+    async def _added(self, archive_id: str, remote: RemoteJob) -> Job:
+        """The row and the folder of a job made elsewhere."""
+        adql, maxrec = remote.parameters.get("QUERY"), remote.parameters.get("MAXREC", "")
         is_pending = remote.phase == Phase.PENDING
-        job = await self.desk.change(
-            job,
-            adql=remote.parameters.get("QUERY"),
+        job = await self.desk.in_thread(
+            self._registry.add,
+            archive_id,
+            is_ours=False,
+            archive_id=archive_id,
+            adql=adql,
             maxrec=int(maxrec) if maxrec.isdigit() else None,
             document=remote.document,
             phase=Phase.PENDING if is_pending else progress(remote.phase),
         )
-        await self.desk.in_thread(self.folder(job).make)
-        if job.adql is not None:
-            await self.desk.in_thread(self.folder(job).write_query, job.adql)
-        self._tending.tend(job)
-        if remote.phase in ENDED:
-            # What came of it is about to be here.
-            with trio.move_on_after(ENDING_TIME):
-                job = await self.ended(job.key)
+        folder = self.folder(job)
+        await self.desk.in_thread(folder.make)
+        if adql is not None:
+            await self.desk.in_thread(folder.write_query, adql)
         return job
 
     async def elsewhere(self) -> list[str]:
@@ -145,6 +146,10 @@ class Jobs:
             await self.desk.next_look()
         return job
 
+    def trouble(self, key: int) -> str:
+        """Why the job does not get on; "" as long as it does."""
+        return self._tending.troubles.get(key, "")
+
     async def settled(self, key: int) -> None:
         """Return once the archive has heard what was wanted."""
         while (job := await self.desk.row(key)) is not None and job.wish is not None:
@@ -174,5 +179,6 @@ class Jobs:
         except CadcfsError as exc:
             log.info("showing the last document of job %s: %s", job.name, exc)
             return job.document
-        await self.desk.change(job, document=remote.document)
+        if remote.document != job.document:
+            await self.desk.change(job, document=remote.document)
         return remote.document

@@ -12,6 +12,7 @@ import trio
 
 from cadcfs.archive.scan import Scan, Summary
 from cadcfs.jobs.folder import settle
+from cadcfs.jobs.record import Job
 
 log = logging.getLogger(__name__)
 
@@ -70,3 +71,16 @@ def _drop(opened: object, part: Path) -> None:
     except OSError as exc:
         log.info("a full disk also fails at closing: %s", exc)
     part.unlink(missing_ok=True)
+
+
+def overflow(summary: Summary, job: Job) -> str:
+    """What error.txt says of a result that the service cut."""
+    # The rows of a binary serialization are not counted.
+    after = f" after {summary.rows} rows" if summary.rows else ""
+    cut = f"The result is not whole (OVERFLOW): it was cut{after}"
+    if job.maxrec is not None and summary.rows == job.maxrec:
+        return f"{cut}, as maxrec says.\n"
+    return (
+        f"{cut}, the archive's limit for a result of {summary.columns} columns.\n"
+        "Fewer columns allow more rows; a synchronous query (cadcfs query) has no such limit.\n"
+    )

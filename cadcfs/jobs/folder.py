@@ -1,10 +1,10 @@
 """Where the files of a job lie.
 
-    KEY/work        the query and what editors leave beside it, under the names that users see
-    KEY/uploads     tables as they were written
-    KEY/tables      the same as VOTables: what the archive gets
-    KEY/result.*    the result, and what was made of it
-    KEY.lock        held by the process that talks to the archive about this job
+    <key>/work/       the query and what editors leave beside it, under the names that users see
+    <key>/uploads/    tables as they were written
+    <key>/tables/     the same as VOTables: what the archive gets
+    <key>/result.*    the result, and what was made of it
+    <key>.lock        held by the process that talks to the archive about this job
 
 All methods block.
 """
@@ -12,11 +12,20 @@ All methods block.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
+import stat
+import time
 from pathlib import Path
 
+log = logging.getLogger(__name__)
+
 QUERY = "query.adql"
+SHORT = ".adql"
+"""Ending of files that make a job of their name and run it."""
+LEFT_OVER = 24 * 3600.0
+"""Seconds after which nobody writes any more what nobody has written to."""
 
 
 class Folder:
@@ -80,6 +89,38 @@ class Lock:
         if self._number is not None:
             os.close(self._number)
             self._number = None
+
+
+def was_run(query: Path) -> bool:
+    """True for a query of the short form that has made its job and run it."""
+    try:
+        return not query.stat().st_mode & stat.S_IWUSR
+    except OSError:
+        return False
+
+
+def mark_run(query: Path) -> None:
+    """On disk, so that it is known after a remount, too."""
+    query.chmod(0o400)
+
+
+def not_run(short_forms: Path) -> list[str]:
+    """Names of jobs whose query of the short form was not run."""
+    return [file.stem for file in short_forms.glob(f"*{SHORT}") if not was_run(file)]
+
+
+def drop_leftovers(root: Path) -> None:
+    """Remove what processes that were killed have left behind below *root*."""
+    before = time.time() - LEFT_OVER
+    for pattern in ("query-*", "*/query-*", "*/*.part", "*/tables/*.part"):
+        for path in root.glob(pattern):
+            if path.lstat().st_mtime > before:
+                continue
+            log.info("removing %s, which was left behind", path)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def settle(file: Path) -> None:

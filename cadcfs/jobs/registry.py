@@ -52,7 +52,7 @@ BUSY_TIME = 10.0
 
 
 class Registry:
-    """The jobs of one service and one identity, *owner*, which may change."""
+    """The jobs of one service and one identity, *owner*."""
 
     def __init__(self, file: Path, service: str, owner: str) -> None:
         self._service, self.owner = service, owner
@@ -101,19 +101,19 @@ class Registry:
             raise NotFound("this job was removed")
         return found[0]
 
-    def add(self, name: str, *, is_ours: bool = True, adql: str | None = None) -> Job:
-        """A new job; `Exists` if the name is taken."""
+    def add(self, name: str, **values: object) -> Job:
+        """A new job, with other columns as *values* say; `Exists` if the name is taken."""
         now = time.time()
+        row = {
+            "service": self._service, "owner": self.owner, "name": name, "is_ours": True,
+            "phase": Phase.PENDING, "created": now, "changed": now,
+        } | values  # fmt: skip
+        marks = ", ".join("?" for _ in row)
         with self._writing() as database:
             try:
                 cursor = database.execute(
-                    "INSERT INTO jobs (service, owner, name, is_ours, archive_id, phase, adql,"
-                    " created, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        self._service, self.owner, name, is_ours, None if is_ours else name,
-                        Phase.PENDING if is_ours else Phase.UNKNOWN, adql, now, now,
-                    ),
-                )  # fmt: skip
+                    f"INSERT INTO jobs ({', '.join(row)}) VALUES ({marks})", tuple(row.values())
+                )
             except sqlite3.IntegrityError as exc:
                 raise Exists(f"there is a job {name} already") from exc
         assert cursor.lastrowid is not None

@@ -12,6 +12,9 @@ from cadcfs.archive.conversion import Format, convert
 from cadcfs.jobs.engine import Jobs
 from cadcfs.jobs.folder import settle
 
+WORKERS = 2
+"""Conversions at once: each is a process that holds astropy and some thousand rows."""
+
 
 @dataclass
 class _Making:
@@ -26,6 +29,7 @@ class Results:
         self._jobs = jobs
         self._nursery = nursery
         self._makings: dict[Path, _Making] = {}
+        self._turns = trio.CapacityLimiter(WORKERS)
 
     def place(self, key: int, form: Format) -> Path:
         """Where it lies once it is made."""
@@ -58,15 +62,19 @@ class Results:
         try:
             source = await self._jobs.result(key)
             if form is not Format.VOT:
-                part = place.with_name(f"{place.name}.{os.getpid()}.part")
-                try:
-                    await convert(source, part, form)
-                    await self._jobs.desk.in_thread(settle, part)
-                    await self._jobs.desk.in_thread(part.replace, place)
-                finally:
-                    part.unlink(missing_ok=True)
+                async with self._turns:
+                    await self._converted(source, place, form)
         except Exception as exc:  # noqa: BLE001  (whoever waits gets it)
             making.error = exc
         finally:
             self._makings.pop(place, None)
             making.done.set()
+
+    async def _converted(self, source: Path, place: Path, form: Format) -> None:
+        part = place.with_name(f"{place.name}.{os.getpid()}.part")
+        try:
+            await convert(source, part, form)
+            await self._jobs.desk.in_thread(settle, part)
+            await self._jobs.desk.in_thread(part.replace, place)
+        finally:
+            part.unlink(missing_ok=True)

@@ -13,11 +13,10 @@ from collections.abc import Mapping
 
 import trio
 
-from cadcfs.archive.scan import Summary
 from cadcfs.archive.uws import Uws
 from cadcfs.errors import BadRequest, CadcfsError, Forbidden, Incomplete, NotFound, Unavailable
 from cadcfs.jobs.desk import LOOK, Desk
-from cadcfs.jobs.fetching import receive
+from cadcfs.jobs.fetching import overflow, receive
 from cadcfs.jobs.polling import Poller
 from cadcfs.jobs.record import Job, Phase, Wish
 from cadcfs.jobs.turns import Turns
@@ -43,20 +42,14 @@ class Tending:
         # What may be interrupted when the user wants something, for each job that is tended.
         self._tended: dict[int, trio.CancelScope] = {}
         self._fetches: dict[int, trio.Event] = {}
-
-    def __len__(self) -> int:
-        return len(self._tended)
+        self.troubles: dict[int, str] = {}
+        """Why a job does not get on, by its key."""
 
     def tend(self, job: Job) -> None:
         """See to *job* from now on, if it needs it."""
         if job.needs_care and job.key not in self._tended:
             self._tended[job.key] = trio.CancelScope()
             self._nursery.start_soon(self._tend_to_its_end, job.key)
-
-    def let_go(self) -> None:
-        """Look at everything anew: whose jobs these are has changed."""
-        for scope in self._tended.values():
-            scope.cancel()
 
     def nudge(self, job: Job) -> Job:
         """Have what was just written down reach the archive now."""
@@ -103,6 +96,7 @@ class Tending:
             await trio.sleep(LONGEST_PAUSE)
         finally:
             self._tended.pop(key, None)
+            self.troubles.pop(key, None)
             self._desk.tell_news()
             with trio.CancelScope(shield=True):
                 await self._desk.in_thread(lock.release)
@@ -111,12 +105,13 @@ class Tending:
         """One step, and a rest after one that failed; returns how long the next rest is."""
         try:
             await self._step(job, poller)
+            self.troubles.pop(job.key, None)
         except (Unavailable, Incomplete, Forbidden) as exc:
             if isinstance(exc, Forbidden) and job.archive_id is None:
                 await self._fail(job, str(exc))
                 return FIRST_PAUSE
             # A job that is there may be seen again: by a network, a server, a login.
-            log.warning("job %s: %s; trying again in %g s", job.name, exc, pause)
+            self._tell_trouble(job, f"{exc}; trying again in {pause:g} s")
             await self._rest(job.key, pause)
             return min(pause * 2, LONGEST_PAUSE)
         except NotFound as exc:
@@ -124,6 +119,12 @@ class Tending:
         except CadcfsError as exc:
             await self._fail(job, str(exc))
         return FIRST_PAUSE
+
+    def _tell_trouble(self, job: Job, words: str) -> None:
+        """Once at a level that is looked at: an archive may be away for days."""
+        level = logging.DEBUG if job.key in self.troubles else logging.WARNING
+        log.log(level, "job %s: %s", job.name, words)
+        self.troubles[job.key] = words
 
     async def _rest(self, key: int, seconds: float) -> bool:
         """Sleep; True if the user wants something meanwhile, or did since the row was read."""
@@ -281,16 +282,3 @@ def progress(word: str) -> Phase:
     if phase is Phase.PENDING:
         return Phase.QUEUED
     return Phase.EXECUTING if phase in (Phase.COMPLETED, Phase.ERROR) else phase
-
-
-def overflow(summary: Summary, job: Job) -> str:
-    """What error.txt says of a result that the service cut."""
-    # The rows of a binary serialization are not counted.
-    after = f" after {summary.rows} rows" if summary.rows else ""
-    cut = f"The result is not whole (OVERFLOW): it was cut{after}"
-    if job.maxrec is not None and summary.rows == job.maxrec:
-        return f"{cut}, as maxrec says.\n"
-    return (
-        f"{cut}, the archive's limit for a result of {summary.columns} columns.\n"
-        "Fewer columns allow more rows; a synchronous query (cadcfs query) has no such limit.\n"
-    )

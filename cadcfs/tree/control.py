@@ -30,6 +30,21 @@ def is_asking(directory: Directory) -> TypeGuard[Asking]:
     return hasattr(directory, "adql")
 
 
+class Telling(Directory, Protocol):
+    """A directory that knows itself what was asked for it, and what is in its way."""
+
+    @property
+    def trouble(self) -> str:
+        """One line; "" without any."""
+
+    async def told(self) -> str:
+        """What was asked."""
+
+
+def is_telling(directory: Directory) -> TypeGuard[Telling]:
+    return hasattr(directory, "told")
+
+
 Changed = Callable[[Directory, Sequence[str]], Awaitable[None]]
 
 
@@ -53,11 +68,14 @@ class Controls:
         """One of `CONTROL_NAMES` in *directory*."""
 
         async def query() -> str:
+            if is_telling(directory):
+                return await directory.told()
             asked = directory.adql if is_asking(directory) else ()
             return "".join([await self._told(adql) for adql in asked])
 
         async def error() -> str:
-            return self._failure(directory.key)
+            trouble = directory.trouble if is_telling(directory) else ""
+            return self._failure(directory.key) + (f"{trouble}\n" if trouble else "")
 
         async def refresh() -> str:
             before: dict[str, str] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import logging
 import os
 import time
@@ -58,14 +59,26 @@ class JobDirectory:
 
     @property
     def changed_ns(self) -> int:
-        return max(self._work.changed_ns, int(self._job.changed * 1e9))
+        return max(self._work.changed_ns, self._changed_job())
 
     @property
     def may_change(self) -> bool:
         return self._job.may_change
 
+    @property
+    def trouble(self) -> str:
+        """Why the job does not get on; "" as long as it does."""
+        return self._jobs.trouble(self._job.key)
+
     async def confirm(self) -> None:
         await self._look()
+
+    async def told(self) -> str:
+        """The query, and what became of it."""
+        job = await self._look()
+        made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(job.created))
+        known = f"job {job.archive_id}" if job.archive_id else "not known to the archive"
+        return f"{(job.adql or '').strip()}\n-- made {made}, {known}, {job.phase}\n"
 
     async def entries(self) -> Entries:
         await self._look()
@@ -134,9 +147,9 @@ class JobDirectory:
     def _shown(self) -> dict[str, Node]:
         """What is there by itself, in the present phase."""
         job = self._job
-        changed_ns = int(job.changed * 1e9)
+        changed_ns = self._changed_job()
         shown: dict[str, Node] = {
-            "phase": PhaseFile(f"{self.key}/phase", self._jobs, job.key),
+            "phase": PhaseFile(f"{self.key}/phase", self._jobs, job.key, self._changed_job),
         }
         if job.is_ours:
             shown[UPLOADS] = self.uploads
@@ -145,10 +158,9 @@ class JobDirectory:
             shown["id"] = TextFile(f"{self.key}/id coming", self._id, changed_ns)
         elif job.archive_id is not None:
             shown["id"] = self._text("id", f"{job.archive_id}\n", int(job.created * 1e9))
-            shown["job.xml"] = TextFile(
-                f"{self.key}/job.xml", self._document, changed_ns,
-                known=job.document if job.phase.has_ended else None,
-            )  # fmt: skip
+            known = job.document if job.phase.has_ended else None
+            key = f"{self.key}/job.xml {_version(known or '')}"
+            shown["job.xml"] = TextFile(key, self._document, changed_ns, known=known)
         if job.error is not None:
             shown["error.txt"] = self._text("error.txt", job.error, changed_ns)
         if job.phase is Phase.COMPLETED:
@@ -158,11 +170,14 @@ class JobDirectory:
             }
         return {name: node for name, node in shown.items() if name not in self._hidden}
 
+    def _changed_job(self) -> int:
+        return int(self._job.changed * 1e9)
+
     def _text(self, name: str, text: str, mtime_ns: int) -> TextFile:
         async def again() -> str:
             return text
 
-        return TextFile(f"{self.key}/{name} {hash(text)}", again, mtime_ns, known=text)
+        return TextFile(f"{self.key}/{name} {_version(text)}", again, mtime_ns, known=text)
 
     async def _id(self) -> str:
         while (job := await self._look()).archive_id is None:
@@ -263,6 +278,11 @@ class UploadsDirectory:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name)
         table_name(new)
         await self.workspace.move(name, new, replace=replace)
+
+
+def _version(text: str) -> str:
+    """The same for the same text, also after a remount."""
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _is_table(file_name: str, table: str) -> bool:

@@ -8,20 +8,21 @@ business of whoever *takes* it: after each flush that follows a write, and after
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 import time
 from collections.abc import Awaitable, Callable
-from itertools import count
 from pathlib import Path
 
 import trio
 
-from cadcfs.errors import Exists, NotFound, ReadOnly
+from cadcfs.errors import BadRequest, Exists, NotFound, ReadOnly
 from cadcfs.tree.node import Attributes
 
+log = logging.getLogger(__name__)
+
 LONGEST_NAME = 255
-_numbers = count(1)
 
 Take = Callable[[str], Awaitable[None]]
 """Called with a name whose content counts from now on, or is gone."""
@@ -65,7 +66,7 @@ class Workspace:
         self.is_fixed = is_fixed
         self.released = released
         self.check = check
-        self.changed_ns = time.time_ns()
+        self.changed_ns = _changed_ns(place)
         self._files: dict[str, WrittenFile] = {}
 
     async def names(self) -> list[str]:
@@ -140,6 +141,21 @@ def _names(place: Path) -> list[str]:
         return []
 
 
+def _changed_ns(place: Path) -> int:
+    """When files in *place* came or went last, also after a remount."""
+    try:
+        return place.stat().st_mtime_ns
+    except FileNotFoundError:
+        return time.time_ns()
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
+
+
 def _make_directory(place: Path) -> None:
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -152,8 +168,8 @@ class WrittenFile:
     def __init__(self, workspace: Workspace, name: str) -> None:
         self.workspace = workspace
         self.name = name
-        # Two files of one name, one after the other, are two.
-        self.key = f"{workspace.key} {name} {next(_numbers)}"
+        # Two files of one name, one after the other, are two; and one that is renamed is one.
+        self.key = f"{workspace.key} file {_inode(self.path)}"
         self.writers = 0
         self._kept: int | None = None
 
@@ -241,9 +257,14 @@ class OpenFile:
     async def aclose(self) -> None:
         await trio.to_thread.run_sync(os.close, self._number)
         workspace = self._file.workspace
-        if self._is_emptied:
-            # Nothing was written after all, as by `> query.adql`.
-            await workspace.take(self._file.name)
-        self._file.writers -= self._writes
+        try:
+            if self._is_emptied:
+                # Nothing was written after all, as by `> query.adql`.
+                await workspace.take(self._file.name)
+        except BadRequest as exc:
+            # Nobody hears what a release says; vi empties a file before it writes.
+            log.info("%s", exc)
+        finally:
+            self._file.writers -= self._writes
         if self._writes and not self._file.writers and workspace.released is not None:
             await workspace.released(self._file.name)

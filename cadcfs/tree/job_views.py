@@ -23,13 +23,14 @@ class PhaseFile:
 
     is_control = True
 
-    def __init__(self, key: str, jobs: Jobs, job_key: int) -> None:
+    def __init__(self, key: str, jobs: Jobs, job_key: int, changed: Callable[[], int]) -> None:
         self.key = key
         self._jobs = jobs
         self._job_key = job_key
+        self._changed = changed
 
     def attributes_now(self) -> Attributes:
-        return Attributes(stat.S_IFREG | 0o644, 0, time.time_ns(), valid=0)
+        return Attributes(stat.S_IFREG | 0o644, 0, self._changed(), valid=0)
 
     async def attributes(self) -> Attributes:
         return self.attributes_now()
@@ -119,6 +120,8 @@ class ResultFile:
 
     is_control = False
     is_made = True
+    # As all files of a job: rm asks about each that cannot be written.
+    permissions = 0o644
 
     def __init__(self, key: str, results: Results, job_key: int, form: Format) -> None:
         self.key = key

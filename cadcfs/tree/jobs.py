@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cadcfs.errors import BadRequest, CadcfsError, Exists, NotFound, ReadOnly
 from cadcfs.jobs.engine import Jobs
+from cadcfs.jobs.folder import SHORT, mark_run, was_run
 from cadcfs.jobs.record import ARCHIVE_FORM, Job
 from cadcfs.jobs.results import Results
 from cadcfs.tree.job import RESULTS, WAIT, JobDirectory, text_of
@@ -32,9 +33,6 @@ from cadcfs.tree.node import (
 from cadcfs.tree.unlisted import UnlistedFile
 
 log = logging.getLogger(__name__)
-
-SHORT = ".adql"
-"""Ending of files that make a job of their name and run it."""
 
 
 class JobsDirectory:
@@ -153,11 +151,7 @@ class JobsDirectory:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), name)
 
     def _is_fixed(self, name: str) -> bool:
-        # Marked on disk, so that it is known after a remount, too.
-        try:
-            return not (self._queries.place / name).stat().st_mode & stat.S_IWUSR
-        except OSError:
-            return False
+        return was_run(self._queries.place / name)
 
     async def _take(self, name: str) -> None:
         """A query was written: its job is there from now on, and runs at the last release."""
@@ -189,7 +183,7 @@ class JobsDirectory:
         except CadcfsError as exc:
             log.warning("%s/%s is not run: %s", self.key, name, exc)
             return
-        await self._jobs.desk.in_thread((self._queries.place / name).chmod, 0o400)
+        await self._jobs.desk.in_thread(mark_run, self._queries.place / name)
 
 
 class OtherName:
@@ -246,11 +240,12 @@ class UnknownControl:
         self.key = f"{parent.key}/{name}"
         self._parent = parent
         self._name = name
+        self._mtime_ns = time.time_ns()
         if name == WAIT:
             self.patience = math.inf
 
     def attributes_now(self) -> Attributes:
-        return Attributes(stat.S_IFREG | 0o644, 0, time.time_ns(), valid=0)
+        return Attributes(stat.S_IFREG | 0o644, 0, self._mtime_ns, valid=0)
 
     async def attributes(self) -> Attributes:
         return self.attributes_now()

@@ -17,8 +17,8 @@ import pytest
 from astropy.io.votable import parse_single_table
 from astropy.table import Table
 
-from tests.mount.test_jobs import SLOW, until
-from tests.rig import Mount, Server
+from tests.mount.test_jobs import SLOW
+from tests.rig import Mount, Server, until
 
 QUERY = "SELECT TOP 3 collection, observationID FROM caom2.Observation ORDER BY observationID"
 Cadcfs = Callable[..., subprocess.CompletedProcess[str]]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cadcfs.kernel.interrupts import told_to_stop
-from tests.rig import Mount, Server, running_server
+from tests.rig import Mount, Server, running_server, until
 
 COLD = "collections/CFHT/by-target/M31"
 SHELL_IS_BACK = 1.0
@@ -43,13 +42,6 @@ def asleep_in(pid: int, word: str) -> bool:
         return word in Path(f"/proc/{pid}/wchan").read_text()
     except OSError:
         return False
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it does not happen"
-        time.sleep(0.02)
 
 
 def start(*command: object) -> subprocess.Popen[str]:

@@ -28,8 +28,8 @@ from cadcfs.jobs.engine import Jobs
 from cadcfs.jobs.record import Phase
 from cadcfs.jobs.registry import Registry
 from cadcfs.network.client import Client
-from tests.mount.test_jobs import QUERY, SLOW, ended, ran, rows, until
-from tests.rig import CADCFS, Mount, Server
+from tests.mount.test_jobs import QUERY, SLOW, ended, ran, rows
+from tests.rig import CADCFS, Mount, Server, until
 
 
 @pytest.fixture

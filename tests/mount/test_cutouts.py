@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
-import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from tests.conftest import ExpectLog
-from tests.rig import Mount, Run, Server
+from tests.rig import Mount, Run, Server, until
 
 CIRCLE = ("10.7579", "41.2387", "0.02")
 HERE = "_".join(CIRCLE)
@@ -127,16 +126,9 @@ def test_seven_zip_stores_no_empty_file(deep: Path, run: Run, tmp_path: Path) ->
 
 def test_few_are_made_ahead(deep: Path, server: Server) -> None:
     (deep / "deep0100.fits").read_bytes()
-    wait_for(lambda: cuts(server) == 17)
+    until(lambda: cuts(server) == 17)
     os.listdir(deep)
     assert cuts(server) == 17
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_what_the_circle_misses_is_not_there(mount: Mount, server: Server, run: Run) -> None:

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 from astropy.io.votable import parse_single_table
+from astropy.table import Table
 
-from tests.rig import Mount, Run, Server, wait_for_end
+from tests.rig import Mount, Run, Server, until, wait_for_end
 
 QUERY = "SELECT TOP 5 observationID, target_name FROM caom2.Observation ORDER BY observationID"
 SLOW = (
@@ -88,35 +90,56 @@ def methods(server: Server, part: str) -> list[str]:
     return [str(r["method"]) for r in server.requests() if part in str(r["path"])]
 
 
-def test_the_transcript(mount: Mount, server: Server, tmp_path: Path) -> None:
-    table = tmp_path / "mytable.vot"
-    table.write_text(upload_of(["CFHT"]))
-    where = mount.path
+def written(where: Path, inputs: Path, adql: str) -> None:
+    """The first half of the transcript: a job `bright` with an upload, told to run."""
+    (inputs / "mytable.vot").write_text(upload_of(["CFHT"]))
+    (inputs / "q.adql").write_text(f"{adql}\n")
     typed("mkdir jobs/bright", where)
     assert typed("cat jobs/bright/phase", where) == "PENDING\n"
-    typed(f"cp {table} jobs/bright/uploads/", where)
-    query = tmp_path / "q.adql"
-    query.write_text(
-        "SELECT o.observationID FROM caom2.Observation o JOIN tap_upload.mytable t "
-        "ON o.collection = t.name"
-    )
-    typed(f"cp {query} jobs/bright/query.adql", where)
+    typed(f"cp {inputs}/mytable.vot jobs/bright/uploads/", where)
+    typed(f"cp {inputs}/q.adql jobs/bright/query.adql", where)
     typed("echo 3 > jobs/bright/maxrec", where)
     typed("echo RUN > jobs/bright/phase", where)
+
+
+def fetched(where: Path, outputs: Path, server: Server) -> Table:
+    """The second half: waits, fetches all, removes the job; returns the result."""
     assert typed("cat jobs/bright/.wait", where) == "COMPLETED\n"
     assert typed("cat jobs/bright/phase", where) == "COMPLETED\n"
-    typed(f"cp jobs/bright/result.vot {tmp_path}", where)
-    assert len(parse_single_table(tmp_path / "result.vot").array) == 3
-    for form in ("csv", "tsv", "fits", "parquet"):
-        typed(f"cp jobs/bright/result.{form} {tmp_path}", where)
-        assert (tmp_path / f"result.{form}").stat().st_size > 0
-    assert "OVERFLOW" in typed("cat jobs/bright/error.txt", where)
+    for form in ("vot", "csv", "tsv", "fits", "parquet"):
+        typed(f"cp jobs/bright/result.{form} {outputs}", where)
+    result = parse_single_table(outputs / "result.vot").to_table()
+    rows = (outputs / "result.csv").read_text().splitlines()
+    assert len(rows) - 1 == len(result) == len(Table.read(outputs / "result.fits"))
+    assert len(result) == pq.read_table(outputs / "result.parquet").num_rows
+    assert (outputs / "result.tsv").read_text().splitlines() == [
+        row.replace(",", "\t") for row in rows
+    ]
     job_id = typed("cat jobs/bright/id", where).strip()
     assert job_id in typed("cat jobs/bright/job.xml", where)
     assert typed(f"ls jobs/{job_id}", where) == typed("ls jobs/bright", where)
+    shown = set(typed("ls jobs/bright", where).split()) - {"error.txt"}
+    assert shown == {
+        "id", "job.xml", "maxrec", "phase", "query.adql", "result.csv", "result.fits",
+        "result.parquet", "result.tsv", "result.vot", "uploads",
+    }  # fmt: skip
+    assert typed("ls jobs/bright/uploads", where) == "mytable.vot\n"
     typed("rm -r jobs/bright", where)
     assert "bright" not in typed("ls jobs", where)
     until(lambda: "DELETE" in methods(server, job_id))
+    return result
+
+
+def test_the_transcript(mount: Mount, server: Server, query: Path, tmp_path: Path) -> None:
+    where = mount.path
+    written(
+        where, tmp_path,
+        "SELECT o.observationID FROM caom2.Observation o JOIN tap_upload.mytable t "
+        "ON o.collection = t.name",
+    )  # fmt: skip
+    until(lambda: (where / "jobs/bright/phase").read_text() == "COMPLETED\n")
+    assert "OVERFLOW" in typed("cat jobs/bright/error.txt", where)
+    assert len(fetched(where, tmp_path, server)) == 3
     query.write_text(QUERY)
     typed(f"cp {query} jobs/faint.adql", where)
     assert typed("cat jobs/faint/.wait", where) == "COMPLETED\n"
@@ -132,14 +155,6 @@ def upload_of(names: list[str]) -> str:
         '<FIELD name="name" datatype="char" arraysize="*"/>'
         f"<DATA><TABLEDATA>{cells}</TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>"
     )
-
-
-def until(condition: object, seconds: float = ENDS) -> None:
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it does not happen"
-        time.sleep(0.05)
 
 
 EDITORS = {
@@ -173,6 +188,33 @@ def test_what_an_editor_writes_runs(shared: Path, query: Path, editor: str) -> N
     assert len(rows(job)) == 6
     assert sh("rm -r edited", shared).stderr == ""
     assert os.listdir(shared) == []
+
+
+SHORT_FORMS = {
+    "echo": 'echo "$Q" > one.adql',
+    "tee": 'tee one.adql < "$FILE" > /dev/null',
+    "python": "python3 -c \"open('one.adql', 'w').write('$Q')\"",
+    "mv": 'cp "$FILE" /tmp/one.$$.adql; mv /tmp/one.$$.adql one.adql',
+    "install": 'install -m 600 "$FILE" one.adql',
+    "touch": 'touch one.adql; > one.adql; cp "$FILE" one.adql',
+    "vi": "vi -e -s -u NONE -c 'set backup' -c \"normal i$Q\" -c wq one.adql",
+}
+
+
+def test_the_short_form_by_other_programs(jobs: Path, query: Path, expected_log: list[str]) -> None:
+    expected_log += ["EROFS"]
+    for program, script in SHORT_FORMS.items():
+        done = subprocess.run(
+            ["bash", "-c", f"set -e; {script}"], cwd=jobs, capture_output=True, text=True,
+            timeout=ENDS, env=os.environ | {"Q": QUERY, "FILE": str(query)}, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode == 0, (program, done.stderr)
+        assert ended(jobs / "one") == "COMPLETED", program
+        assert len(rows(jobs / "one")) == 6
+        assert (jobs / "one.adql").read_text().split() == QUERY.split()
+        refused("echo x > one.adql", jobs, "Read-only")
+        typed("rm -r one one.adql", jobs)
 
 
 ON_A_TERMINAL = {
@@ -223,11 +265,11 @@ def told(terminal: int, words: bytes) -> None:
             seen += os.read(terminal, 4096)
 
 
-def test_a_query_goes_on_while_the_daemon_is_dead(mount: Mount, server: Server) -> None:
-    job = mount.path / "jobs/slow"
-    job.mkdir()
-    (job / "query.adql").write_text(SLOW)
-    (job / "phase").write_text("RUN\n")
+def test_the_transcript_goes_on_while_the_daemon_is_dead(
+    mount: Mount, server: Server, tmp_path: Path
+) -> None:
+    where, job = mount.path, mount.path / "jobs/bright"
+    written(where, tmp_path, SLOW)
     until(lambda: (job / "phase").read_text() == "EXECUTING\n")
     waiter = subprocess.Popen(
         ["cat", job / ".wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -238,12 +280,11 @@ def test_a_query_goes_on_while_the_daemon_is_dead(mount: Mount, server: Server) 
     assert waiter.communicate(timeout=ENDS)[0] == ""
     assert waiter.returncode != 0
     mount.start()
-    assert (job / "phase").read_text() in ("EXECUTING\n", "COMPLETED\n")
-    assert (job / "query.adql").read_text() == SLOW
-    assert ended(job) == "COMPLETED"
-    assert len(rows(job)) == 2
-    job_id = (job / "id").read_text().strip()
-    assert os.readlink(mount.path / "jobs" / job_id) == "slow"
+    assert typed("cat jobs/bright/phase", where) in ("EXECUTING\n", "COMPLETED\n")
+    assert typed("cat jobs/bright/query.adql", where) == f"{SLOW}\n"
+    assert typed("cat jobs/bright/maxrec", where) == "3\n"
+    assert os.readlink(mount.path / "jobs" / (job / "id").read_text().strip()) == "bright"
+    assert fetched(where, tmp_path, server)["pairs"][0] > 0
     creations = [r for r in server.requests() if r["method"] == "POST" and
                  str(r["path"]).partition("?")[0].endswith("/async")]  # fmt: skip
     assert len(creations) == 1
@@ -262,6 +303,24 @@ def test_run_is_remembered_when_the_daemon_dies_at_once(mount: Mount, server: Se
         wait_for_end(pid)
     finally:
         server.process.send_signal(signal.SIGCONT)
+    mount.start()
+    assert ended(job) == "COMPLETED"
+    assert len(rows(job)) == 6
+
+
+def test_a_query_that_was_written_runs_although_the_daemon_dies(mount: Mount, query: Path) -> None:
+    """The short form runs at the last release; here the daemon dies before it."""
+    writer = subprocess.Popen(
+        ["bash", "-c", f"exec 3> {mount.path}/jobs/held.adql; cat {query} >&3; read -r"],
+        stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    job = mount.path / "jobs/held"
+    until((job / "query.adql").exists)
+    assert (job / "phase").read_text() == "PENDING\n"
+    pid = mount.pid()
+    os.kill(pid, signal.SIGKILL)
+    wait_for_end(pid)
+    writer.communicate(timeout=ENDS)
     mount.start()
     assert ended(job) == "COMPLETED"
     assert len(rows(job)) == 6
@@ -303,15 +362,18 @@ def test_abort_and_removal_reach_the_archive(jobs: Path, server: Server) -> None
     until(lambda: "DELETE" in methods(server, job_id))
 
 
-def test_refused_adql_is_told(jobs: Path, run: Run, expected_log: list[str]) -> None:
+def test_refused_adql_is_told(mount: Mount, run: Run, expected_log: list[str]) -> None:
     expected_log += ["NoSuchTable", "nosuch"]
-    job = jobs / "wrong"
+    job = mount.path / "jobs/wrong"
     job.mkdir()
     (job / "query.adql").write_text("SELECT x FROM caom2.NoSuchTable")
     assert ran(job) == "ERROR"
     assert "NoSuchTable".lower() in (job / "error.txt").read_text().lower()
-    assert not (job / "result.vot").exists()
-    assert run("cat", job / "result.vot").returncode == 1
+    done = run("cat", job / "result.vot")
+    assert done.returncode == 1
+    assert "No such file" in done.stderr
+    assert "/jobs/wrong/result.vot: no result: the job is ERROR" in mount.log()
+    assert (job / ".query").read_text().startswith("SELECT x FROM caom2.NoSuchTable\n-- made 2")
 
 
 def refused(script: str, where: Path, words: str) -> None:
@@ -387,6 +449,13 @@ def test_a_job_made_elsewhere(jobs: Path, server: Server) -> None:
     server.forget()
     assert os.path.isdir(jobs / job_id)
     assert server.requests() == []
+    listings = [
+        subprocess.Popen(["ls", jobs / job_id], stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    listed = [listing.communicate(timeout=ENDS)[0].split() for listing in listings]
+    # Who comes second may see it while its result arrives.
+    assert all({"id", "job.xml", "phase", "query.adql"} <= set(names) for names in listed)
+    assert any("result.vot" in names for names in listed)
     assert len(parse_single_table(jobs / job_id / "result.vot").array) == 5
     assert (jobs / job_id / "phase").read_text() == "COMPLETED\n"
     assert ended(jobs / job_id) == "COMPLETED"
@@ -423,3 +492,21 @@ def test_a_full_disk_is_told_and_tried_again(
         if mounted.is_mounted():
             mounted.stop()
         subprocess.run(["umount", "-l", small], check=True)
+
+
+def test_a_job_can_be_packed_and_copied(shared: Path, query: Path, tmp_path: Path) -> None:
+    job = shared / "packed"
+    typed(f"rsync {query} {shared}/packed.adql --inplace", tmp_path)
+    assert ended(job) == "COMPLETED"
+    for name in ("result.csv", "result.fits"):
+        assert (job / name).stat().st_size == len((job / name).read_bytes()) > 0
+    assert (job / "job.xml").stat().st_size == len((job / "job.xml").read_bytes())
+    typed(f"tar cf packed.tar -C {shared} packed && tar xf packed.tar", tmp_path)
+    typed(f"cp -a {job} copy", tmp_path)
+    for name in ("query.adql", "id", "result.vot", "result.csv", "job.xml"):
+        for copy in ("packed", "copy"):
+            assert (tmp_path / copy / name).read_bytes() == (job / name).read_bytes()
+    # rm asks about what cannot be written, and root can write everything.
+    modes = {path.name: path.stat().st_mode & 0o222 for path in job.iterdir()}
+    assert all(modes.values()), modes
+    typed("rm -r packed packed.adql", shared)

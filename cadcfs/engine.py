@@ -16,6 +16,7 @@ from cadcfs.archive.datalink import DataLink
 from cadcfs.archive.files import Files
 from cadcfs.archive.holdings import Holdings
 from cadcfs.archive.metadata import Metadata
+from cadcfs.archive.outlines import Outlines
 from cadcfs.archive.resolver import Resolver
 from cadcfs.archive.services import Services
 from cadcfs.archive.soda import Soda
@@ -136,7 +137,7 @@ class _Made:
         catalogue = Catalogue(
             Holdings(tap, granted=account is not None), self._listings,
             Resolver(client, services, settings.metadata_time), reader,
-            Workshop(wholes, files, soda, Metadata(tap), addresses), settings,
+            Workshop(wholes, files, soda, Metadata(tap), Outlines(tap), addresses), settings,
         )  # fmt: skip
         return Engine(
             client, services, self._listings, streams, wholes, files, catalogue, self._nursery, root

@@ -13,6 +13,7 @@ from pathlib import Path
 import pyfuse3
 import trio
 
+from cadcfs import supervision
 from cadcfs.accounts import Accounts, View, Window
 from cadcfs.archive.services import Services
 from cadcfs.archive.tables import Schema
@@ -101,6 +102,7 @@ async def _serve(
                 await pyfuse3.main(max_tasks=MAX_TASKS)
                 nursery.cancel_scope.cancel()
             finally:
+                supervision.tell("STOPPING=1")
                 forgetting.is_mounted = False
                 pyfuse3.close(unmount=True)
                 log.info("unmounted %s", mountpoint)
@@ -183,7 +185,9 @@ async def _announce(mountpoint: Path, catalogue: Catalogue, ready: Callable[[], 
     device = (await trio.to_thread.run_sync(os.stat, mountpoint)).st_dev
     await trio.to_thread.run_sync(_widen, os.minor(device))
     log.info("mounted on %s", mountpoint)
+    supervision.tell_ready(mountpoint)
     ready()
+    await supervision.reassure(mountpoint)
 
 
 async def _know_collections(catalogue: Catalogue) -> None:

@@ -124,6 +124,15 @@ def metadata(question: Question) -> str:
     return f"SELECT * FROM {_PLANES} WHERE {_predicates(question)}{cut}"
 
 
+def outlines(question: Question, piece: str = "") -> str:
+    """What the good planes behind a question cover on the sky."""
+    return (
+        "SELECT o.collection, o.observationID, p.productID, p.publisherID, o.target_name, "
+        f"p.position_bounds FROM {_PLANES} WHERE {_joined(_predicates(question), piece)} "
+        "AND (p.quality_flag IS NULL OR p.quality_flag <> 'junk')"
+    )
+
+
 def cuttable(question: Question, piece: str = "") -> str:
     """The files of a region that cutouts can be made of, and what kind of data they are.
 

@@ -13,6 +13,7 @@ import typer
 from cadcfs import __version__
 from cadcfs.cli import jobs as jobs_commands
 from cadcfs.cli.demo import demo, faults_help
+from cadcfs.cli.helper import install_helper
 from cadcfs.cli.info import info, refresh
 from cadcfs.cli.login import login, logout, whoami
 from cadcfs.cli.mounting import mount, umount
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command()(mount)
 app.command()(umount)
+app.command()(install_helper)
 app.command()(login)
 app.command()(logout)
 app.command()(whoami)

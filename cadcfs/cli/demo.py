@@ -102,7 +102,9 @@ def demo(
     if where is not None:
         from cadcfs.kernel import mountpoints
 
-        if not os.path.lexists(where):
+        _clean_up_after_a_crash(data_dir / PID_FILE, where)
+        # What is below a dead mount cannot be asked whether it is there.
+        if mountpoints.mounted_type(where) is None and not os.path.lexists(where):
             where.mkdir(parents=True)
         mountpoints.prepare(where)
     log = (request_log or data_dir / REQUEST_LOG).absolute()
@@ -183,18 +185,32 @@ def _default(option: Option) -> str:
 
 def _stop(pid_file: Path, where: Path) -> None:
     """End the demo that *pid_file* names and wait for it; clean up after one that crashed."""
-    from cadcfs.kernel import mountpoints
+    if (process := _running(pid_file)) is not None:
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        if not select.select([process], [], [], STOP_TIME)[0]:
+            raise UserError(f"{where} does not end; see {pid_file.parent}/cache/cadcfs.log")
+    _unmount_ours(pid_file, where)
 
+
+def _clean_up_after_a_crash(pid_file: Path, where: Path) -> None:
+    """Unmount what a demo left that was killed: its mount has outlived the archive."""
+    if pid_file.exists() and _running(pid_file) is None:
+        _unmount_ours(pid_file, where)
+
+
+def _running(pid_file: Path) -> int | None:
+    """A pidfd of the demo that *pid_file* names; None if it is gone."""
     try:
         pid = int(pid_file.read_text())
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
-        if b"cadcfs" in words and b"demo" in words:
-            process = os.pidfd_open(pid)
-            signal.pidfd_send_signal(process, signal.SIGTERM)
-            if not select.select([process], [], [], STOP_TIME)[0]:
-                raise UserError(f"process {pid} does not end; see {pid_file.parent}/cadcfs.log")
+        return os.pidfd_open(pid) if b"cadcfs" in words and b"demo" in words else None
     except (FileNotFoundError, ProcessLookupError, ValueError):
-        pass
+        return None
+
+
+def _unmount_ours(pid_file: Path, where: Path) -> None:
+    from cadcfs.kernel import mountpoints
+
     pid_file.unlink(missing_ok=True)
     if mountpoints.mounted_type(where) == mountpoints.TYPE:
         mountpoints.unmount(where, lazy=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +11,13 @@ import typer
 
 from cadcfs.errors import UserError
 
-IGNORED = frozenset(
-    {"ro", "dev", "nodev", "suid", "nosuid", "exec", "noexec", "auto", "noauto", "user", "users",
-     "nouser", "nofail", "_netdev", "defaults", "relatime", "noatime"}
-)  # fmt: skip
+GENERIC = (
+    "ro rw defaults auto noauto nofail _netdev user nouser users owner group comment "
+    "dev nodev suid nosuid exec noexec sync async dirsync mand nomand silent loud "
+    "atime noatime diratime nodiratime relatime norelatime strictatime nostrictatime "
+    "lazytime nolazytime iversion noiversion default_permissions "
+    "context fscontext defcontext rootcontext"
+)
 """Generic mount options that say nothing to a read-only mount of ours."""
 
 
@@ -45,6 +49,8 @@ def mount(
         return
 
     def work(tell: Any) -> None:  # noqa: ANN401
+        # Not to hold the file system that the command was called in.
+        os.chdir("/")
         recent = logs.start(settings.cache_dir / "cadcfs.log")
         mounting.run(settings, mountpoint, recent, lambda: tell(""))
 
@@ -69,7 +75,7 @@ def parsed_options(options: Iterable[str]) -> dict[str, str]:
     flags = {}
     for option in filter(None, ",".join(options).split(",")):
         key, equals, value = option.partition("=")
-        if key in IGNORED or key.startswith("x-") or key == "comment":
+        if key in GENERIC.split() or key.lower().startswith("x-"):
             continue
         flags[key] = value if equals else "true"
     return flags

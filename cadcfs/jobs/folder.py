@@ -1,10 +1,10 @@
 """Where the files of a job lie.
 
-    <key>/work/       the query and what editors leave beside it, under the names that users see
-    <key>/uploads/    tables as they were written
-    <key>/tables/     the same as VOTables: what the archive gets
-    <key>/result.*    the result, and what was made of it
-    <key>.lock        held by the process that talks to the archive about this job
+    KEY/work        the query and what editors leave beside it, under the names that users see
+    KEY/uploads     tables as they were written
+    KEY/tables      the same as VOTables: what the archive gets
+    KEY/result.*    the result, and what was made of it
+    KEY.lock        held by the process that talks to the archive about this job
 
 All methods block.
 """

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 NAME_BYTES = 15
 """What the kernel keeps of a process's name."""
-INTERPRETERS = ("python", "pypy", "node", "perl", "ruby")
+INTERPRETERS = ("python", "pypy", "node", "perl", "ruby", "wish", "tclsh")
 """Programs whose name says nothing of what they run."""
 MODULES = {"jupyterlab": "jupyter-lab", "jupyter_server": "jupyter-server"}
 """Modules that are started with `python -m` under another name than their command's."""
@@ -64,12 +64,16 @@ def _process_of(thread: int) -> int:
 
 
 def _script_names(process: int) -> set[str]:
-    """What an interpreter runs: its first argument that is no option, or the module after -m."""
+    """What an interpreter runs: its first argument that is no option, or the module after -m.
+
+    Also without its suffix: Debian's ds9 is `wish -f .../ds9.tcl`.
+    """
     words = Path(f"/proc/{process}/cmdline").read_text(errors="replace").split("\0")[1:]
     for number, word in enumerate(words):
         if word == "-m":
             module = words[number + 1]
             return {MODULES.get(module, module)[:NAME_BYTES]}
         if word and not word.startswith("-"):
-            return {PurePath(word).name[:NAME_BYTES]}
+            script = PurePath(word)
+            return {script.name[:NAME_BYTES], script.stem[:NAME_BYTES]}
     return set()

@@ -152,6 +152,11 @@ class Catalogue:
         stored = self._listings.stored(self._key(queries.result(question)))
         return int((stored or 0) * 10**9)
 
+    def counted_ns(self, question: Question) -> int:
+        """When the collections of *question* were heard, in nanoseconds since 1970; 0 before."""
+        stored = self._listings.stored(self._key(queries.counts(question)))
+        return int((stored or 0) * 10**9)
+
     async def history(self, adql: str) -> History:
         """What happened to a question; never asks the network."""
         return await self._listings.history(self._key(adql))

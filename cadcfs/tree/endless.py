@@ -10,15 +10,18 @@ from cadcfs.archive import queries
 from cadcfs.archive.constraints import Question
 from cadcfs.archive.records import Collection
 from cadcfs.errors import NotFound
+from cadcfs.tree import footprints
 from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.hints import README, hint
 from cadcfs.tree.junk_names import is_junk
+from cadcfs.tree.made import MadeFiles
 from cadcfs.tree.names import directory_name, typed_value
-from cadcfs.tree.node import Child, Entries, Node
+from cadcfs.tree.node import Child, Entries, File, Node
 from cadcfs.tree.positions import NamedRegion, canonical, parse_region
 from cadcfs.tree.result import Asked, ResultDirectory
 from cadcfs.tree.selection import Selection
 from cadcfs.tree.spellings import OtherSpelling, Spellings
+from cadcfs.tree.unlisted import UnlistedFile
 
 
 class EndlessDirectory(ABC):
@@ -126,10 +129,15 @@ class CollectionsOf:
         found = await self._found()
         if found and self._asked is not None:
             await self._asked()
-        return Entries.of({self._name(c.name): self._below(c.name) for c in found})
+        children: dict[str, Node] = {self._name(c.name): self._below(c.name) for c in found}
+        if found and self._is_region:
+            children |= dict(await self._footprints().entries())
+        return Entries.of(children)
 
     async def child(self, name: str) -> Child | None:
         known = await self._catalogue.known_counts(self.question)
+        if self._is_region and name in footprints.NAMES:
+            return await self._footprint(name, known)
         if known is not None:
             spellings = Spellings([c.name for c in known], self._catalogue.names)
             if name in spellings.values:
@@ -147,6 +155,25 @@ class CollectionsOf:
         if not found and not self._may_be_empty:
             raise NotFound(f"{self.key}: the archive has nothing there")
         return found
+
+    @property
+    def _is_region(self) -> bool:
+        return self.question.value_of("region") is not None
+
+    def _footprints(self) -> MadeFiles:
+        heard_ns = self._catalogue.counted_ns(self.question)
+        return footprints.footprints(self._catalogue, self.question, heard_ns)
+
+    async def _footprint(self, name: str, known: Sequence[Collection] | None) -> Child | None:
+        if known is None:
+            find = lambda: self._find(name)  # noqa: E731
+            return Child(UnlistedFile(f"{self.key}/{name}", find), certain=False)
+        return Child(await self._find(name)) if known else None
+
+    async def _find(self, name: str) -> File:
+        if not await self._found():
+            raise NotFound(f"{self.key}: the archive has nothing there")
+        return await self._footprints().find(name)
 
     def _name(self, collection: str) -> str:
         return directory_name(collection, self._catalogue.names)

@@ -72,6 +72,9 @@ Circles on the sky. Any of them opens, by the name
   M31_6arcmin                             an object that the archive's resolver knows, with a
                                           radius that has a unit
 
+Each lists the collections that have something there, and what covers the circle: footprints.png
+is a picture, footprints.reg is for DS9 (ds9 -regions footprints.reg IMAGE).
+
 What is listed here was asked lately.
 """,
     "name": """\

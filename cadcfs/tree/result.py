@@ -9,6 +9,7 @@ import trio
 from cadcfs.archive import queries
 from cadcfs.archive.records import Artifact, Row
 from cadcfs.errors import NotFound
+from cadcfs.tree import footprints
 from cadcfs.tree.artifact import ArtifactFile
 from cadcfs.tree.cutouts import CutoutsDirectory
 from cadcfs.tree.documents import documents
@@ -93,6 +94,9 @@ class ResultDirectory:
         return self._listed[2]
 
     async def child(self, name: str) -> Child | None:
+        if name in footprints.NAMES and self._has_footprints:
+            draw = lambda: self._footprint(name)  # noqa: E731
+            return Child(UnlistedFile(f"{self.key}/{name}", draw), certain=False)
         rows = await self.selection.known_rows()
         if rows is None:
             return self._unlisted(name)
@@ -141,6 +145,18 @@ class ResultDirectory:
     @property
     def _has_circle(self) -> bool:
         return self.selection.question.value_of("region") is not None
+
+    @property
+    def _has_footprints(self) -> bool:
+        """They open in the result of a region, but are listed in the region alone."""
+        return self._has_circle and not self._view and not self.selection.conditions
+
+    async def _footprint(self, name: str) -> File:
+        if not await self.selection.rows():
+            raise NotFound(f"{self.key}: the archive has nothing there")
+        asked = self.selection.question
+        heard_ns = self._catalogue.stored_ns(asked)
+        return await footprints.footprints(self._catalogue, asked, heard_ns).find(name)
 
     def _made(self, name: str) -> MadeDirectory:
         if name == CUTOUTS:

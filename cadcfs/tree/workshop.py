@@ -9,6 +9,7 @@ import trio
 from cadcfs.archive.addresses import Addresses
 from cadcfs.archive.files import Files
 from cadcfs.archive.metadata import Metadata
+from cadcfs.archive.outlines import Outlines
 from cadcfs.archive.records import Artifact
 from cadcfs.archive.soda import Soda
 from cadcfs.cache.whole import Maker, Wholes
@@ -23,14 +24,17 @@ class Workshop:
     """Collaborators of `headers/`, `unpacked/`, `cutouts/`, and of the texts of a result."""
 
     def __init__(
-        self, wholes: Wholes, files: Files, soda: Soda, metadata: Metadata, addresses: Addresses
-    ) -> None:
+        self, wholes: Wholes, files: Files, soda: Soda, metadata: Metadata, outlines: Outlines,
+        addresses: Addresses,
+    ) -> None:  # fmt: skip
         self.wholes = wholes
         self.files = files
         self.soda = soda
         self.metadata = metadata
+        self.outlines = outlines
         self.addresses = addresses
         self.unpackers = trio.CapacityLimiter(UNPACKERS)
+        self.drawers = trio.CapacityLimiter(1)
 
 
 def recipe(kind: str, artifact: Artifact, make: Maker, reader: Reader) -> Recipe:

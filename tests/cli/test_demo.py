@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cadcfs.demo.faults.kinds import FILTERS, KINDS
-from tests.rig import running_server
+from tests.rig import running_server, wait_for_end
 
 CADCFS = (sys.executable, "-m", "cadcfs")
 
@@ -102,3 +104,22 @@ def test_short_options_are_faults(data_dir: Path) -> None:
             urllib.request.urlopen(request, timeout=30)
         caught.value.close()
         assert caught.value.code == 401
+
+
+def test_a_mount_point_whose_daemon_was_killed_is_used_again(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "sky"
+    command = [*CADCFS, "demo", "--background", "--data-dir", str(data_dir), str(place)]
+    stop = [*CADCFS, "demo", "--stop", "--data-dir", str(data_dir), str(place)]
+    try:
+        for _ in range(2):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert (place / "README.txt").is_file()
+            pid = int((data_dir / "demo.pid").read_text())
+            os.kill(pid, signal.SIGKILL)
+            wait_for_end(pid)
+    finally:
+        subprocess.run(stop, timeout=60, check=True)
+    assert not os.path.ismount(place)

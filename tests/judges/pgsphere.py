@@ -5,9 +5,9 @@
 Needs Debian's `postgresql-15` and `postgresql-15-pgsphere`; root runs the server as `postgres`.
 Each pair is a circle and a polygon near it: convex, L-shaped or a star, at the poles, across
 right ascension 0, or anywhere. Compared are INTERSECTS, CONTAINS both ways, the circle's centre in
-the polygon, a RANGE_S2D near it, and areas. (Its `sbox && scircle` misses circles that cross a
-parallel from outside, and is not asked: footprints are polygons at CADC.) Exit code 1 if any
-answer differs.
+the polygon and in a RANGE_S2D near it, and areas. (Whether a box meets another shape is not asked:
+pgSphere misses circles that cross a parallel from outside, and polygons round a box at a pole,
+though it has points in both.) Exit code 1 if any answer differs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SHAPES = ("quad", "ell", "star", "sliver")
 _PLACES = ("anywhere", "north", "south", "zero")
 _QUESTIONS = (
     "intersects", "circle in polygon", "polygon in circle", "centre in polygon",
-    "range meets polygon",
+    "centre in range",
 )  # fmt: skip
 
 Point = tuple[float, float]
@@ -71,7 +71,7 @@ class Pair:
         box = f"sbox '(({west!r}d,{south!r}d),({east!r}d,{north!r}d))'"
         return (
             f"SELECT {circle} && {polygon}, {circle} <@ {polygon}, {polygon} <@ {circle},"
-            f" {center} <@ {polygon}, {box} && {polygon}, area({polygon});"
+            f" {center} <@ {polygon}, {center} <@ {box}, area({polygon});"
         )
 
 
@@ -146,7 +146,7 @@ def answers(pair: Pair) -> tuple[bool, ...]:
         geometry.contains(circle, polygon),
         geometry.contains(polygon, circle),
         geometry.contains(point, polygon),
-        geometry.intersects(box, polygon),
+        geometry.contains(point, box),
     )
 
 

@@ -46,7 +46,7 @@ OF_COLLECTION = {
     "a dense survey": ("SIMSURVEY", "10_0_2"),
 }
 NAMES = ["m31", "M31", "HD  15", "star", "@ 104", "ngc", "deep", "binned", "Ar,Xe", "μ", "undated",
-         "field"]  # fmt: skip
+         "s field"]  # fmt: skip
 TARGETS = [
     ("CFHT", "M31"), ("CFHT", "* alf UMi"), ("CFHT", "Undated"), ("CFHT", "Empty field"),
     ("GEMINI", "      6297.00"), ("GEMINI", "m31b"), ("DAO", "Fe/Ar @ 104 Her"),

@@ -34,7 +34,7 @@ def test_a_region_lists_its_collections_for_one_query(mount: Mount, server: Serv
     assert {"CFHT", "GEMINI"} <= set(found)
     assert len(server.queries()) == 1
     assert "GROUP BY o.collection" in server.queries()[0]
-    for name in found:
+    for name in set(found) - {"footprints.png", "footprints.reg", "coverage.fits"}:
         assert os.path.isdir(mount.path / "region" / JUNCTION / name)
     assert len(server.queries()) == 1
 

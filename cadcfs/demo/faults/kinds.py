@@ -17,6 +17,12 @@ NOTHING = "nothing"
 """Stands for a place before the headers: the client gets no answer at all."""
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
 def _seconds(value: object) -> float:
     number = float(str(value))
     if not 0 <= number < 1e9:
@@ -123,18 +129,18 @@ KINDS: Mapping[str, Kind] = {
     "expired": Kind("logins from before this fault have ended (401); new ones are good"),
     "replaced": Kind(
         "a file has another version from now on: bytes, checksum, date, rows of the tables",
-        {"uri": Option(str, "artifact URI", required=True)},
+        {"uri": Option(_text, "artifact URI", required=True)},
     ),
     "embargo": Kind(
         "the data of a file's planes are public only so many seconds from now",
         {
-            "uri": Option(str, "artifact URI", required=True),
+            "uri": Option(_text, "artifact URI", required=True),
             "seconds": Option(_seconds, "until its release", 60.0),
         },
     ),
     "unavailable": Kind(
         "availability says false; all else in that service is 503",
-        {"note": Option(str, "the note in the document", "System is offline for maintainence")},
+        {"note": Option(_text, "the note in the document", "System is offline for maintainence")},
     ),
     "empty-registry": Kind("the registry answers 200 and nothing"),
     "row-cap": Kind(
@@ -152,8 +158,8 @@ KINDS: Mapping[str, Kind] = {
 }
 
 FILTERS: Mapping[str, Option] = {
-    "path": Option(str, "regular expression found in the request's path", ""),
-    "method": Option(str, "GET, HEAD, POST, ...", ""),
+    "path": Option(_text, "regular expression found in the request's path", ""),
+    "method": Option(_text, "GET, HEAD, POST, ...", ""),
     "count": Option(_whole, "how many times at most; 0 is without limit", 0),
     "probability": Option(_probability, "0 to 1, drawn from the seed and the request", 1.0),
     "seed": Option(_any_whole, "another one hits other requests", 0),

@@ -6,6 +6,7 @@ import random
 import re
 import shlex
 import time
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from itertools import count
@@ -33,7 +34,7 @@ class Fault:
         self.kind = kind
         self.options: dict[str, Any] = {}
         for name, option in known.items():
-            if option.required and name not in told:
+            if option.required and told.get(name) is None:
                 raise FaultError(f"{kind} needs {name}: {option.help}")
             given = told.get(name)
             try:
@@ -41,8 +42,9 @@ class Fault:
             except (TypeError, ValueError) as error:
                 raise FaultError(f"{kind}: {name} cannot be {given!r} ({option.help})") from error
         try:
-            self._path = re.compile(self.options["path"])
-        except re.error as error:
+            with warnings.catch_warnings(action="ignore", category=FutureWarning):
+                self._path = re.compile(self.options["path"])
+        except (re.error, OverflowError, RecursionError) as error:
             raise FaultError(f"{kind}: path is no regular expression: {error}") from error
         self.since = time.time()
         self.fired = 0

@@ -6,9 +6,6 @@ import sqlite3
 
 import pytest
 
-pytest.importorskip("sqlglot")
-pytest.importorskip("spherely")
-
 from cadcfs.demo.adql import geometry
 from cadcfs.demo.adql.catalogue import Catalogue, Field, Table
 from cadcfs.demo.adql.functions import install

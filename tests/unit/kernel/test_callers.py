@@ -64,8 +64,9 @@ def started(command: list[object]) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_scripts_are_known_by_what_is_run(tmp_path: Path) -> None:
-    script = tmp_path / "ranger"
+@pytest.mark.parametrize("name", ["ranger", "ds9.tcl"])
+def test_scripts_are_known_by_what_is_run(name: str, tmp_path: Path) -> None:
+    script = tmp_path / name
     code = "print(input(), flush=True); input()"
     script.write_text(code)
     for command in ([script], ["-c", code]):

@@ -6,9 +6,11 @@ typing error is never silently ignored.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,9 +18,17 @@ from typing import Any, Literal, get_args
 from platformdirs import user_cache_path, user_config_path, user_state_path
 
 from cadcfs.errors import UserError
+from cadcfs.logs import LEVELS, LogFormat
 
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?|B)?", re.IGNORECASE)
+PASSWORD = re.compile(r"(//[^/\s:@]*):[^/\s@]*@")
 NameStyle = Literal["archive", "plain"]
+CHOICES = {
+    "names": get_args(NameStyle),
+    "log_level": LEVELS,
+    "log_format": tuple(LogFormat),
+}
+"""Settings that take one of a few words."""
 
 
 LOOKERS = (
@@ -111,6 +121,13 @@ class Settings:
     jobs_polled: int = 4
     """Jobs that are asked at once how far they are."""
 
+    log_level: str = "info"
+    """What is worth a line: debug, info, warning or error; `.cadcfs/log_level` changes it."""
+    log_format: str = "text"
+    """How lines are written: text, json (an object a line) or journal (systemd's, with fields)."""
+    metrics_port: int = 0
+    """Port of 127.0.0.1 that serves the metrics for Prometheus; 0 for none."""
+
     @property
     def archive(self) -> str:
         """What tells this archive from others, in keys of what is remembered."""
@@ -133,14 +150,54 @@ def load(
     UserError
         An unknown key or an unusable value, with the place where it stands.
     """
+    settings = Settings()
+    for place, values in _layers(flags, environ, files):
+        settings = _merged(settings, values, place)
+    return settings
+
+
+def places(
+    flags: dict[str, Any],
+    environ: dict[str, str] | None = None,
+    files: tuple[Path, ...] | None = None,
+) -> dict[str, str]:
+    """Where each setting in force was set, by its key; what is not there is the default."""
+    return {key: place for place, values in _layers(flags, environ, files) for key in values}
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """All settings as plain values, without the passwords that an address may hold."""
+    return {field.name: _plain(getattr(settings, field.name)) for field in fields(settings)}
+
+
+def toml(values: dict[str, Any], notes: dict[str, str] | None = None) -> str:
+    """*values* as lines of a settings file; *notes* by key follow as comments."""
+    lines = []
+    for key, value in values.items():
+        # JSON's words for text, numbers and truth are TOML's, too.
+        line = f"{key} = {json.dumps(value, ensure_ascii=False)}"
+        note = (notes or {}).get(key)
+        lines.append(f"{line}  # {note}\n" if note else f"{line}\n")
+    return "".join(lines)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, Path):
+        return str(value)
+    return PASSWORD.sub(r"\1:***@", value) if isinstance(value, str) else value
+
+
+def _layers(
+    flags: dict[str, Any], environ: dict[str, str] | None, files: tuple[Path, ...] | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What is set where, in the order in which it wins."""
     environ = dict(os.environ) if environ is None else environ
     if files is None:
         files = (Path("/etc/cadcfs/config.toml"), user_config_path("cadcfs") / "config.toml")
-    settings = Settings()
     for path in files:
-        settings = _merged(settings, _read(path), str(path))
-    settings = _merged(settings, _from_environment(environ), "the environment")
-    return _merged(settings, {k: v for k, v in flags.items() if v is not None}, "the command line")
+        yield str(path), _read(path)
+    yield "the environment", _from_environment(environ)
+    yield "the command line", {k: v for k, v in flags.items() if v is not None}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -182,8 +239,8 @@ def _converted(key: str, value: Any, place: str) -> Any:  # noqa: ANN401  (a TOM
             return number
         if isinstance(default, Path):
             return Path(value).expanduser().absolute()
-        if key == "names" and value not in get_args(NameStyle):
-            raise ValueError(f"must be one of {', '.join(get_args(NameStyle))}")
+        if key in CHOICES and value not in CHOICES[key]:
+            raise ValueError(f"must be one of {', '.join(CHOICES[key])}")
         if not isinstance(value, str):
             raise TypeError("must be text")
     except (TypeError, ValueError) as exc:
@@ -196,9 +253,7 @@ def parse_size(value: object) -> int:
     if isinstance(value, int):
         found = value
     else:
-        match = re.fullmatch(
-            r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(?:i?B)?|B)?", str(value).strip(), re.IGNORECASE
-        )
+        match = SIZE.fullmatch(str(value).strip())
         if match is None:
             raise ValueError("must be a size, as 64M or 50G")
         power = " KMGT".index((match[2] or " ").upper())

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyfuse3
 import trio
 
-from cadcfs import supervision
+from cadcfs import supervision, taskdump
 from cadcfs.accounts import Accounts, View, Window
 from cadcfs.archive.services import Services
 from cadcfs.archive.tables import Schema
@@ -31,6 +31,8 @@ from cadcfs.kernel.sizes import Sizes
 from cadcfs.kernel.walks import Walks
 from cadcfs.kernel.xattrs import OperationsWithXattrs
 from cadcfs.logs import RecentLines
+from cadcfs.metrics import serving
+from cadcfs.reports import Reports
 from cadcfs.status import Status
 from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.control import Controls
@@ -83,8 +85,9 @@ async def _serve(
     ):
         await _check(engine.services)
         public = View(engine, desks)
-        status = Status(settings, mountpoint, engine.listings, engine.client.hosts)
-        trees = _Trees(settings, status, recent)
+        status = Status(settings, mountpoint, engine, recent)
+        told = Reports(settings, status, engine.client.hosts, recent).told()
+        trees = _Trees(settings, told)
         operations = _operations(settings, trees, public)
         forgetting = Forgetting()
         window = Window(lambda v: operations.show(*trees.of(v)), operations.leave, forgetting)
@@ -92,12 +95,15 @@ async def _serve(
             accounts = Accounts(settings, public, window, nursery)
             status.operations, status.accounts = operations, accounts
             await nursery.start(accounts.session.watch)
+            if settings.metrics_port:
+                await nursery.start(serving, settings.metrics_port, status.snapshot)
             _attach(operations, mountpoint, settings)
             try:
                 forgetting.is_mounted = True
                 nursery.start_soon(operations.interrupts.watch)
                 nursery.start_soon(desks.start)
                 nursery.start_soon(_end_on_signal, nursery.cancel_scope)
+                nursery.start_soon(_tell_tasks_on_signal)
                 nursery.start_soon(_announce, mountpoint, engine.catalogue, ready)
                 await pyfuse3.main(max_tasks=MAX_TASKS)
                 nursery.cancel_scope.cancel()
@@ -111,9 +117,9 @@ async def _serve(
 class _Trees:
     """The files of each view, and what is told of them."""
 
-    def __init__(self, settings: Settings, status: Status, recent: RecentLines) -> None:
+    def __init__(self, settings: Settings, told: Told) -> None:
         self._settings = settings
-        self._told = _told(status, recent)
+        self._told = told
         self._now = time.time_ns()
         self.failures = Failures()
 
@@ -129,18 +135,6 @@ def _tables(engine: Engine, settings: Settings, now: int) -> TablesDirectory:
     schema = Schema(Tap(engine.client, engine.services), settings.listing_time)
     origin = engine.catalogue.origin
     return TablesDirectory(schema, engine.listings, origin, settings.names, now)
-
-
-def _told(status: Status, recent: RecentLines) -> Told:
-    hosts = status.hosts
-
-    def switch(offline: bool) -> None:
-        hosts.switch(offline=offline)
-
-    return Told(
-        status.text, recent.text, status.description, status.login,
-        lambda: hosts.is_offline, switch,
-    )  # fmt: skip
 
 
 def _operations(settings: Settings, trees: _Trees, public: View) -> Operations:
@@ -217,6 +211,12 @@ async def _end_on_signal(scope: trio.CancelScope) -> None:
             log.info("%s: ending", signal.Signals(number).name)
             scope.cancel()
             return
+
+
+async def _tell_tasks_on_signal() -> None:
+    with trio.open_signal_receiver(signal.SIGUSR1) as signals:
+        async for _ in signals:
+            log.info("SIGUSR1: what is under way\n%s", taskdump.text())
 
 
 def _first(group: BaseExceptionGroup[UserError]) -> UserError:

@@ -22,6 +22,7 @@ from cadcfs.archive.downloads import download
 from cadcfs.archive.services import DAY, SODA, Memory, Services
 from cadcfs.errors import BadRequest, CadcfsError, Corrupt, NoContent, NotFound, Unavailable
 from cadcfs.fits.check import check_whole
+from cadcfs.logs import run_id
 from cadcfs.network.carrier import Carrier, Reply
 from cadcfs.network.client import Client
 
@@ -84,7 +85,7 @@ class Soda:
         async with self._limit:
             sink = _CutoutFile(path, uri)
             try:
-                await download(self._carrier, url, sink)
+                await download(self._carrier, _as_part_of_a_run(url), sink)
             except BadRequest as exc:
                 raise _told(exc, uri) from exc
             finally:
@@ -116,6 +117,11 @@ def sync_address(document: bytes, url: str) -> str | None:
         if values.get("standardID", "").lower() == SODA.lower() and _is_safe(address, url):
             return address
     return None
+
+
+def _as_part_of_a_run(url: str) -> str:
+    name = run_id()
+    return f"{url}&{urlencode({'RUNID': name})}" if name else url
 
 
 def _is_safe(address: str, url: str) -> bool:

@@ -17,6 +17,7 @@ import trio
 from cadcfs.archive.services import Services
 from cadcfs.archive.votable import MEDIA_TYPES, Answer, parse_votable
 from cadcfs.errors import CadcfsError, Incomplete
+from cadcfs.logs import run_id
 from cadcfs.network.client import Client
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,13 @@ class Tap:
         log.info("asking %s: %s", url, adql)
         return url, {
             "REQUEST": "doQuery", "LANG": "ADQL", "RESPONSEFORMAT": "votable", "QUERY": adql,
-        }  # fmt: skip
+        } | run_parameter()  # fmt: skip
+
+
+def run_parameter() -> dict[str, str]:
+    """RUNID: by what the archive's log and ours name the same query."""
+    name = run_id()
+    return {"RUNID": name} if name else {}
 
 
 def upload_parameter(uploads: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 from xml.etree import ElementTree
 
 from cadcfs.archive.services import Services
-from cadcfs.archive.tap import refusal_in, told, upload_parameter
+from cadcfs.archive.tap import refusal_in, run_parameter, told, upload_parameter
 from cadcfs.errors import CadcfsError, Incomplete, NotFound
 from cadcfs.network.client import Client
 
@@ -65,7 +65,7 @@ class Uws:
         Unavailable
         """
         # Without a format: the service's own VOTable has the largest limit of rows at CADC.
-        form = {"REQUEST": "doQuery", "LANG": "ADQL", "QUERY": adql}
+        form = {"REQUEST": "doQuery", "LANG": "ADQL", "QUERY": adql} | run_parameter()
         if maxrec is not None:
             form["MAXREC"] = str(maxrec)
         url = f"{await self._services.tap_url()}/async"

@@ -79,6 +79,10 @@ class BlockStore:
         entry = self.room.find(key=key) if self._prepared() else None
         return None if entry is None else Version(entry.key, entry.size, entry.md5)
 
+    def used(self) -> int:
+        """Bytes on disk, all processes together; makes nothing where nothing was kept yet."""
+        return self.room.used() if (self._root / "index.sqlite").exists() else 0
+
     def new_file(self) -> NewFile:
         """A file to be made whole; blocking.
 

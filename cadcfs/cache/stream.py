@@ -34,6 +34,8 @@ LINGER = 10.0
 """Seconds that a file stays open after its last reader: programs open the same one many times."""
 LINGERING = 128
 """Files that linger at most."""
+INDEX_TIME = 0.3
+"""Seconds that a report waits for the cache's index."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,15 @@ class StreamStatistics:
     misses: int = 0
     cancelled: int = 0
     evicted_files: int = 0
+
+
+@dataclass(frozen=True)
+class Transferring:
+    """A file of which bytes are coming: how many are *here* of its *size*."""
+
+    file: str
+    here: int
+    size: int
 
 
 class _Shared(Transfer):
@@ -69,6 +80,7 @@ class Streams:
         self._shared: dict[Version, _Shared] = {}
         self._opening = trio.Lock()
         self._threads = trio.CapacityLimiter(4)
+        self._looks = trio.CapacityLimiter(1)
         self._tending = False
         self._ending = trio.Event()
         self.hits = 0
@@ -81,6 +93,24 @@ class Streams:
             users, counts.requests, counts.taken, self.hits, self.misses, counts.cancelled,
             self._store.room.evicted,
         )  # fmt: skip
+
+    def transferring(self) -> list[Transferring]:
+        """The files of which bytes are on their way."""
+        found = []
+        for version, shared in self._shared.items():
+            if shared.under_way:
+                presence = shared.file.presence
+                here = min(presence.count * presence.block_size, version.size)
+                found.append(Transferring(version.key.partition(" ")[0], here, version.size))
+        return found
+
+    async def used(self) -> int | None:
+        """Bytes that the cache takes on disk; None where its index does not answer at once."""
+        with trio.move_on_after(INDEX_TIME):
+            return await trio.to_thread.run_sync(
+                self._store.used, limiter=self._looks, abandon_on_cancel=True
+            )
+        return None
 
     async def open(self, version: Version, source: RangeSource) -> Stream:
         shared = self._shared.get(version)

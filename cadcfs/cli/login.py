@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -182,10 +182,9 @@ def _password(user: str) -> str:
 
 def _settings(registry_url: str | None, options: list[str] | None) -> Settings:
     from cadcfs import config
-    from cadcfs.cli.mounting import parsed_options
+    from cadcfs.cli.mounting import flags_of
 
-    flags: dict[str, Any] = dict(parsed_options(options or ()))
-    return config.load(flags | ({"registry_url": registry_url} if registry_url else {}))
+    return config.load(flags_of(options, registry_url, None))
 
 
 def _logins(settings: Settings) -> Logins:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cadcfs.errors import UserError
+
+if TYPE_CHECKING:
+    from cadcfs.config import Settings
+    from cadcfs.logs import RecentLines
 
 GENERIC = (
     "ro rw defaults auto noauto nofail _netdev user nouser users owner group comment "
@@ -32,26 +36,22 @@ def mount(
     ] = None,
 ) -> None:
     """Mount the archive; returns when the mount answers."""
-    from cadcfs import config, logs
+    from cadcfs import config
     from cadcfs import mount as mounting
     from cadcfs.cli.background import in_background
     from cadcfs.kernel import mountpoints
 
-    flags = parsed_options(options or ())
-    settings = config.load(
-        flags | {"registry_url": registry_url or flags.get("registry_url")}
-        | {"cache_dir": cache_dir or flags.get("cache_dir")}
-    )  # fmt: skip
+    settings = config.load(flags_of(options, registry_url, cache_dir))
     mountpoint = mountpoint.absolute()
     mountpoints.prepare(mountpoint)
     if foreground:
-        mounting.run(settings, mountpoint, logs.start(), lambda: None)
+        mounting.run(settings, mountpoint, _log(settings, None), lambda: None)
         return
 
     def work(tell: Any) -> None:  # noqa: ANN401
         # Not to hold the file system that the command was called in.
         os.chdir("/")
-        recent = logs.start(settings.cache_dir / "cadcfs.log")
+        recent = _log(settings, settings.cache_dir / "cadcfs.log")
         mounting.run(settings, mountpoint, recent, lambda: tell(""))
 
     in_background(work)
@@ -68,6 +68,21 @@ def umount(
     if mountpoints.mounted_type(mountpoint) is None:
         raise UserError(f"nothing is mounted on {mountpoint}")
     mountpoints.unmount(mountpoint, lazy=lazy)
+
+
+def _log(settings: Settings, file: Path | None) -> RecentLines:
+    from cadcfs import logs
+
+    return logs.start(file, level=settings.log_level, form=logs.LogFormat(settings.log_format))
+
+
+def flags_of(
+    options: Iterable[str] | None, registry_url: str | None, cache_dir: Path | None
+) -> dict[str, Any]:
+    """What was set on the command line; the flags of their own win over `-o`."""
+    flags: dict[str, Any] = dict(parsed_options(options or ()))
+    own = {"registry_url": registry_url, "cache_dir": cache_dir}
+    return flags | {key: value for key, value in own.items() if value is not None}
 
 
 def parsed_options(options: Iterable[str]) -> dict[str, str]:

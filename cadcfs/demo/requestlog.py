@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -28,6 +29,7 @@ from cadcfs.demo.auth.caller import caller_of
 _KEPT = 20_000
 _QUERY_KEY = "cadcfs.adql"
 _FAULTS_KEY = "cadcfs.faults"
+_RUN_KEY = "cadcfs.run"
 _CONTROL = "/demo/requests"
 _OWN = "/demo/"
 _TOKEN = re.compile(r"(?<=/files/)[A-Za-z0-9_-]+~[A-Za-z0-9_-]+(?=/)")
@@ -41,7 +43,8 @@ class RequestRecord:
 
     Bytes are those of the body that went out; seconds last until the end of the body. The user is
     None for anonymous callers. The time is UTC, when the request came in. Faults are what was
-    done to the answer on request (`/demo/faults`).
+    done to the answer on request (`/demo/faults`). The run is the caller's RUNID, of a query or in
+    the address.
     """
 
     number: int
@@ -57,6 +60,7 @@ class RequestRecord:
     seconds: float
     faults: tuple[str, ...]
     user_agent: str | None
+    run_id: str | None
 
     @property
     def kind(self) -> str:
@@ -85,9 +89,12 @@ _KINDS = (
 )
 
 
-def note_query(scope: MutableMapping[str, Any], adql: str | None) -> None:
-    """Leave a query's text where the log finds it."""
+def note_query(
+    scope: MutableMapping[str, Any], adql: str | None, run_id: str | None = None
+) -> None:
+    """Leave a query's text, and its RUNID, where the log finds them."""
     scope[_QUERY_KEY] = adql
+    scope[_RUN_KEY] = run_id
 
 
 def note_faults(scope: MutableMapping[str, Any], kind: str) -> None:
@@ -146,6 +153,7 @@ class RequestLog:
             seconds=round(seconds, 6),
             faults=scope.get(_FAULTS_KEY, ()),
             user_agent=headers.get(b"user-agent"),
+            run_id=scope.get(_RUN_KEY) or _run_in(query),
         )
         self._records.append(record)
         if self._file is not None:
@@ -160,6 +168,10 @@ class RequestLog:
             self.clear()
             return Response(status_code=204)
         return JSONResponse([asdict(record) for record in self._records])
+
+
+def _run_in(query: str) -> str | None:
+    return next((value for key, value in parse_qsl(query) if key.upper() == "RUNID"), None)
 
 
 def _opened(path: Path) -> TextIO:

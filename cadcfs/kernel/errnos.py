@@ -17,6 +17,7 @@ from pyfuse3 import FUSEError
 
 from cadcfs import errors
 from cadcfs.kernel.inodes import StaleInodeError
+from cadcfs.kernel.requests import Requests
 
 log = logging.getLogger(__name__)
 
@@ -100,8 +101,12 @@ def answers_errno(
 ) -> Callable[P, Coroutine[Any, Any, R]]:
     """Let *handler* fail with nothing but FUSEError; trio.Cancelled passes."""
 
+    name = handler.__name__
+
     @wraps(handler)
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        requests: Requests | None = getattr(args[0], "requests", None) if args else None
+        request = None if requests is None else requests.begin(name, args)
         try:
             while True:
                 try:
@@ -110,12 +115,19 @@ def answers_errno(
                     # Raised before the handler has done anything.
                     assert isinstance(args[0], Finding)
                     await args[0].find_anew(exc.inode)
-        except FUSEError:
+        except FUSEError as exc:
+            if requests is not None:
+                requests.failed(exc.errno)
             raise
         except Exception as exc:
             number = errno_of(exc)
+            if requests is not None:
+                requests.failed(number)
             if len(args) > 1 and isinstance(args[0], Noting):
-                args[0].note_failure(handler.__name__, args[1], number, str(sole_cause(exc)))
+                args[0].note_failure(name, args[1], number, str(sole_cause(exc)))
             raise FUSEError(number) from exc
+        finally:
+            if requests is not None and request is not None:
+                requests.end(request)
 
     return guarded

@@ -26,5 +26,8 @@ class HandleTable(Generic[T]):
     def __getitem__(self, number: int) -> T:
         return self._open[number]
 
+    def get(self, number: int) -> T | None:
+        return self._open.get(number)
+
     def remove(self, number: int) -> T:
         return self._open.pop(number)

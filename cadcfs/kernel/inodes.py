@@ -68,6 +68,15 @@ class InodeTable:
         """The directory in which the kernel found *number* last; ROOT where it forgot."""
         return self.place(number)[0]
 
+    def path(self, number: int) -> str:
+        """The path below the mount by which the kernel found *number* last."""
+        names: list[str] = []
+        # A directory that went into itself would be a bug; this ends all the same.
+        while number != ROOT and len(names) < 64:
+            number, name = self.place(number)
+            names.append(name or "?")
+        return "/" + "/".join(reversed(names))
+
     def remember(
         self, number: int, node: Node, parent: int, name: str, generation: int | None = None
     ) -> Node:

@@ -30,6 +30,7 @@ from cadcfs.kernel.handles import HandleTable
 from cadcfs.kernel.inodes import InodeTable
 from cadcfs.kernel.interrupts import Interrupts
 from cadcfs.kernel.lending import Lending
+from cadcfs.kernel.requests import Requests
 from cadcfs.kernel.sizes import Sizes
 from cadcfs.kernel.walks import Walks
 from cadcfs.kernel.writing import WRITES, Writable
@@ -70,7 +71,9 @@ kernel's read-ahead (128 KiB) is taken for sequential, and costs 384 KiB for a h
 
 
 BY_HANDLE = frozenset({"read", "write", "flush", "fsync", "release"})
-"""Handlers that are told an open file, not an inode."""
+"""Handlers that are told an open file, not an inode ..."""
+BY_DIRECTORY_HANDLE = frozenset({"readdir", "releasedir"})
+"""... or an open directory."""
 
 
 class Operations(Writable):
@@ -88,6 +91,7 @@ class Operations(Writable):
         controls.changed = self._forget_names
         self._failures = failures
         self._reading: dict[int, int] = {}
+        self.requests = Requests()
         self.interrupts = Interrupts()
         # With the thread that opened it: a read does not say who asks.
         self.files: HandleTable[tuple[Opened, int]] = HandleTable()
@@ -295,13 +299,29 @@ class Operations(Writable):
 
     def note_failure(self, handler: str, place: object, number: int, reason: str) -> None:
         """Remember a failure for the `.error` of its directory (`errnos.Noting`)."""
-        if not isinstance(place, int):
+        inode = self.concerned(handler, place)
+        if inode is None:
             return
-        inode = self._reading.get(place, 0) if handler in BY_HANDLE else place
         for concerned in {inode, self.inodes.parent(inode)}:
             node = self.inodes.get(concerned)
             if node is not None and is_directory(node):
                 self._failures.note(node.key, number, reason)
+
+    def concerned(self, handler: str, place: object) -> int | None:
+        """The inode that *handler* was called for; *place* is its first argument."""
+        if not isinstance(place, int):
+            return None
+        if handler in BY_HANDLE:
+            return self._reading.get(place, 0)
+        if handler in BY_DIRECTORY_HANDLE:
+            found = self.directories.get(place)
+            return None if found is None else found[0]
+        return place
+
+    def opener(self, handler: str, place: object) -> int:
+        """The thread that opened what *handler* was called for; 0 where nobody knows."""
+        found = self.files.get(place) if handler in BY_HANDLE and isinstance(place, int) else None
+        return 0 if found is None else found[1]
 
     def show(self, root: Directory, controls: Controls) -> list[int]:
         """Answer from another tree from now on; returns the numbers of all that may be other."""

@@ -42,6 +42,21 @@ class _Trouble:
     looking: trio.Lock = field(default_factory=trio.Lock)
 
 
+@dataclass(frozen=True)
+class Health:
+    """How one service does; times in seconds since 1970.
+
+    *answered* is when it last did, None for never; *since* when its troubles began, and *reason*
+    what the last of them was.
+    """
+
+    service: str
+    is_well: bool
+    answered: float | None
+    since: float | None = None
+    reason: str = ""
+
+
 class Hosts:
     """What is known of all services. For the event loop only.
 
@@ -57,6 +72,7 @@ class Hosts:
         self._offline = offline
         self.check_every = check_every
         self._troubles: dict[str, _Trouble] = {}
+        self._answered: dict[str, float] = {}
         self._http: httpx.AsyncClient | None = None
 
     @property
@@ -69,14 +85,16 @@ class Hosts:
             log.info("offline: %s", "on" if offline else "off")
         self._offline = offline
 
-    def report(self) -> list[str]:
-        """One line for each service that does not answer."""
-        now = time.time()
-        return [
-            f"{service} since {now - trouble.since:.0f} s: {trouble.reason}"
-            for service, trouble in self._troubles.items()
-            if trouble.failures >= FAILURES
-        ]
+    def health(self) -> list[Health]:
+        """How each service does that was asked since the start."""
+        found = []
+        for service in sorted({*self._answered, *self._troubles}):
+            answered, trouble = self._answered.get(service), self._troubles.get(service)
+            if trouble is None or (answered is not None and trouble.failures < FAILURES):
+                found.append(Health(service, True, answered))
+            else:
+                found.append(Health(service, False, answered, trouble.since, trouble.reason))
+        return found
 
     async def admit(self, url: str) -> None:
         """Return if the service behind *url* may be asked.
@@ -98,9 +116,11 @@ class Hosts:
 
     def answered(self, url: str) -> None:
         """The service behind *url* works."""
-        trouble = self._troubles.pop(service_of(url), None)
+        service = service_of(url)
+        self._answered[service] = time.time()
+        trouble = self._troubles.pop(service, None)
         if trouble is not None and trouble.failures >= FAILURES:
-            log.info("%s answers again", service_of(url))
+            log.info("%s answers again", service)
 
     def failed(self, url: str, reason: object) -> None:
         """The service behind *url* did not answer, or answered that it is broken."""

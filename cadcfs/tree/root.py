@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from cadcfs.archive.constraints import Question
@@ -11,43 +11,45 @@ from cadcfs.tree.collections import CollectionsDirectory
 from cadcfs.tree.control import InodesDirectory
 from cadcfs.tree.endless import NamesDirectory, RegionsDirectory
 from cadcfs.tree.hints import README, hint
-from cadcfs.tree.node import Directory
+from cadcfs.tree.node import Directory, Node
 from cadcfs.tree.plain import ControlFile, FixedDirectory
 from cadcfs.tree.switch import SwitchFile
 
 
 @dataclass(frozen=True)
 class Told:
-    """What `.cadcfs/` tells of the mount; each is asked when its file is opened."""
+    """What `.cadcfs/` tells of the mount, and what can be chosen there.
 
-    status: Callable[[], str]
-    log: Callable[[], str]
+    Parameters
+    ----------
+    texts
+        By file name; each is made when its file is opened.
+    choices
+        By file name: the word in force, and what chooses another.
+    describe
+        What is known of a file, by its inode number.
+    login
+        Who it is, after another look.
+    """
+
+    texts: Mapping[str, Callable[[], Awaitable[str]]]
+    choices: Mapping[str, tuple[Callable[[], str], Callable[[str], None]]]
     describe: Callable[[int], Awaitable[str]]
     login: Callable[[], Awaitable[str]]
-    is_offline: Callable[[], bool]
-    switch_offline: Callable[[bool], None]
 
 
 def root(
     catalogue: Catalogue, jobs: Directory, tables: Directory, told: Told, mtime_ns: int
 ) -> FixedDirectory:
     """The root directory; `.cadcfs/` opens but is not listed."""
-
-    async def status() -> str:
-        return told.status()
-
-    async def log() -> str:
-        return told.log()
-
+    files: dict[str, Node] = {}
+    for name, text in told.texts.items():
+        files[name] = ControlFile(f"/.cadcfs/{name}", text, mtime_ns)
+    for name, (now, choose) in told.choices.items():
+        files[name] = SwitchFile(f"/.cadcfs/{name}", now, choose, mtime_ns)
     control = FixedDirectory(
         "/.cadcfs",
-        {
-            "status": ControlFile("/.cadcfs/status", status, mtime_ns),
-            "log": ControlFile("/.cadcfs/log", log, mtime_ns),
-            "offline": SwitchFile(
-                "/.cadcfs/offline", told.is_offline, told.switch_offline, mtime_ns
-            ),
-        },
+        files,
         unlisted={
             "inode": InodesDirectory(told.describe, mtime_ns),
             "login": ControlFile("/.cadcfs/login", told.login, mtime_ns),

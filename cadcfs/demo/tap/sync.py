@@ -57,7 +57,7 @@ class SyncEndpoint:
 
     async def _sync(self, request: Request) -> Response:
         submission = await submission_of(request)
-        note_query(request.scope, submission.get("QUERY"))
+        note_query(request.scope, submission.get("QUERY"), submission.get("RUNID"))
         caller, base = caller_of(request.scope), str(request.base_url).rstrip("/")
         job = Job(new_id(), submission, caller, base, submission.get("RUNID"))
         self._keep(job)
@@ -67,7 +67,7 @@ class SyncEndpoint:
 
     async def _run(self, request: Request) -> Response:
         job = self._found(request)
-        note_query(request.scope, job.submission.get("QUERY"))
+        note_query(request.scope, job.submission.get("QUERY"), job.run_id)
         if job.phase != "PENDING":
             raise HTTPException(400, f"cannot execute job {job.id} when phase = {job.phase}")
         return await self._answer(job, request)

@@ -113,7 +113,7 @@ class UwsEndpoint:
     async def _create(self, request: Request) -> Response:
         submission = await submission_of(request)
         job = new_job(submission, caller_of(request.scope), _base(request))
-        note_query(request.scope, job.submission.get("QUERY"))
+        note_query(request.scope, job.submission.get("QUERY"), job.run_id)
         run = submission.get("PHASE") is not None and phase_wish(submission) == "RUN"
         await self._jobs.create(job)
         if run:

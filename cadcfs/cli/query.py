@@ -102,7 +102,7 @@ class Asked:
             try:
                 summary = await self._at_once(session, tables, result)
                 if summary.cut:
-                    note(f"the result was cut after {summary.rows} rows{self._by_whom(summary)}")
+                    note(f"the result was cut{self._where(summary)}")
             except CadcfsError as exc:
                 if not RAN_OUT.search(str(exc)):
                     raise
@@ -110,8 +110,11 @@ class Asked:
                 await self._as_job(session, tables, result)
             await put(result, self._form, self._target, is_chosen=self._is_chosen)
 
-    def _by_whom(self, summary: Summary) -> str:
-        return ", as --maxrec says" if summary.rows == self._maxrec else " by the archive"
+    def _where(self, summary: Summary) -> str:
+        # Rows that came as a binary stream were not counted.
+        after = f" after {summary.rows} rows" if summary.rows else ""
+        told = self._maxrec is not None and summary.rows in (0, self._maxrec)
+        return after + (", as --maxrec says" if told else " by the archive")
 
     async def _tables(self, directory: Path) -> dict[str, bytes]:
         import trio

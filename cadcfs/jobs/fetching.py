@@ -78,7 +78,7 @@ def overflow(summary: Summary, job: Job) -> str:
     # The rows of a binary serialization are not counted.
     after = f" after {summary.rows} rows" if summary.rows else ""
     cut = f"The result is not whole (OVERFLOW): it was cut{after}"
-    if job.maxrec is not None and summary.rows == job.maxrec:
+    if job.maxrec is not None and summary.rows in (0, job.maxrec):
         return f"{cut}, as maxrec says.\n"
     return (
         f"{cut}, the archive's limit for a result of {summary.columns} columns.\n"

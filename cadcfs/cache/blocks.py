@@ -125,6 +125,11 @@ class BlockFile:
             self._map.refresh(wanted)
 
     @property
+    def name(self) -> str:
+        """What the index calls it (`room.Holder`)."""
+        return self._place.name if self._place is not None else ""
+
+    @property
     def capacity(self) -> int:
         """Bytes that are kept of it at most."""
         if self._map is not None and self._place is not None:

@@ -82,6 +82,10 @@ class Index:
                 self._database.execute(f"PRAGMA user_version = {_VERSION}")
             elif version != _VERSION:
                 raise ForeignFormatError(f"format {version}")
+            # Beside the format: who does not know of pins evicts what is pinned, and no more.
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS pins (name TEXT PRIMARY KEY) WITHOUT ROWID"
+            )
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -124,7 +128,7 @@ class Index:
         """Time, name and bytes of the files used least recently, from (time, name) *after* on."""
         found = self._database.execute(
             "SELECT used, name, bytes FROM files WHERE (used, name) > (?, ?) "
-            "ORDER BY used, name LIMIT ?",
+            "AND name NOT IN (SELECT name FROM pins) ORDER BY used, name LIMIT ?",
             (*after, count),
         )
         return found.fetchall()
@@ -135,6 +139,23 @@ class Index:
 
     def names(self) -> list[str]:
         return [n for (n,) in self._database.execute("SELECT name FROM files")]
+
+    def entries(self) -> list[Entry]:
+        """All files, the least recently used first."""
+        rows = self._database.execute(
+            "SELECT name, key, size, md5, bytes, used, layout FROM files ORDER BY used, name"
+        )
+        return [Entry(*row) for row in rows]
+
+    def pinned(self) -> frozenset[str]:
+        """Names of files that are kept whatever happens; also of such as are not here."""
+        return frozenset(n for (n,) in self._database.execute("SELECT name FROM pins"))
+
+    def pin(self, names: Iterable[str]) -> None:
+        self._database.executemany("INSERT OR IGNORE INTO pins VALUES (?)", [(n,) for n in names])
+
+    def unpin(self, names: Iterable[str]) -> None:
+        self._database.executemany("DELETE FROM pins WHERE name = ?", [(n,) for n in names])
 
     def set_taken(self, name: str, taken: int) -> None:
         self._database.execute("UPDATE files SET bytes = ? WHERE name = ?", (taken, name))

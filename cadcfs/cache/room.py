@@ -36,6 +36,10 @@ class Holder(Protocol):
 
     last_read: float
 
+    @property
+    def name(self) -> str:
+        """What the index calls it; "" for what is not on disk."""
+
     def settle(self) -> tuple[Entry, int] | None:
         """What it takes on disk now, and how many granted bytes that used up."""
 
@@ -218,12 +222,15 @@ class Room:
                 break
             for used, name, taken in found:
                 after = (used, name)
-                if taken and _unlinked(self._root, name):
+                if taken and unlinked(self._root, name):
                     index.remove(name)
                     self.evicted += 1
                     if self._lacking(index, size) <= 0:
                         return
+        pinned = index.pinned()
         for holder in sorted(self._holders, key=lambda h: h.last_read):
+            if holder.name in pinned:
+                continue
             lacking = self._lacking(index, size)
             if lacking <= 0:
                 return
@@ -253,7 +260,7 @@ def _taken(path: Path) -> int:
         return 0
 
 
-def _unlinked(root: Path, name: str) -> bool:
+def unlinked(root: Path, name: str) -> bool:
     """Remove a cached file, unless some process has it open."""
     data = data_path(root, name)
     try:
@@ -300,7 +307,7 @@ def _take_in(index: Index, root: Path) -> None:
             try:
                 index.put([_read_entry(root, data.with_suffix(".map"))], in_use=False)
             except (OSError, ValueError):
-                _unlinked(root, data.stem)
+                unlinked(root, data.stem)
 
 
 def _is_dead(root: Path, writer: str) -> bool:
@@ -335,4 +342,4 @@ def _read_entry(root: Path, path: Path) -> Entry:
     return Entry(path.stem, key, size, None, taken_by(root, path.stem), path.stat().st_mtime)
 
 
-__all__ = ["ForeignFormatError", "Holder", "Room", "data_path", "taken_by"]
+__all__ = ["ForeignFormatError", "Holder", "Room", "data_path", "taken_by", "unlinked"]

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from cadcfs import __version__
-from cadcfs.cli import configuration
+from cadcfs.cli import cache, configuration
 from cadcfs.cli import jobs as jobs_commands
 from cadcfs.cli.demo import demo, faults_help
 from cadcfs.cli.helper import install_helper
@@ -44,6 +44,7 @@ app.command()(query)
 app.add_typer(jobs_commands.app, name="jobs")
 app.command()(tables)
 app.command()(collections)
+app.add_typer(cache.app, name="cache")
 app.add_typer(configuration.app, name="config")
 app.command(epilog=faults_help())(demo)
 

@@ -20,7 +20,7 @@ def info(
 ) -> None:
     """Say all that is known of files: artifact, observation, checksum, how much is here."""
     for path in paths:
-        facts = _facts(path)
+        facts = facts_of(path)
         if as_json:
             typer.echo(json.dumps({"path": str(path), **facts}))
             continue
@@ -55,7 +55,8 @@ def mount_of(path: Path) -> Path:
     raise UserError(f"{path} is not below a mount of cadcfs; mount one with: cadcfs mount DIR")
 
 
-def _facts(path: Path) -> dict[str, str]:
+def facts_of(path: Path) -> dict[str, str]:
+    """What the mount knows of the file *path*, by name."""
     mountpoint = mount_of(path)
     try:
         number = path.stat().st_ino

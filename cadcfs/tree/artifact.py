@@ -7,6 +7,7 @@ import time
 
 from cadcfs.archive.records import Artifact
 from cadcfs.cache.blocks import Version
+from cadcfs.cache.store import name_of
 from cadcfs.tree.node import LONG, Attributes, Opened
 from cadcfs.tree.reader import Reader
 
@@ -59,7 +60,8 @@ class ArtifactFile:
     async def description(self) -> dict[str, str]:
         """All that is known of it; "" for what the archive does not tell."""
         artifact, now = self._artifact, self.attributes_now()
-        cached = 0 if now is None else await self._reader.here(artifact, await self._version())
+        version = None if now is None else await self._version()
+        cached = 0 if version is None else await self._reader.here(artifact, version)
         return {
             "uri": artifact.uri,
             "publisher_id": artifact.publisher_id,
@@ -76,6 +78,7 @@ class ArtifactFile:
             "public": "yes" if self._reader.is_public(artifact) else "no",
             "junk": "yes" if artifact.junk else "no",
             "cached": str(cached),
+            "cache_file": "" if version is None else name_of(version),
             "url": await self._reader.url(artifact),
         }
 

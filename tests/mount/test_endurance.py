@@ -233,8 +233,8 @@ def large_files(tmp_path: Path) -> Iterator[tuple[Mount, list[Path]]]:
     """A mount of 64 files of 1 GiB, whose blocks carry their number."""
     from tests.mount.large_origin import running
 
-    with running(tmp_path) as found:
-        yield found
+    with running(tmp_path) as (mount, paths, _):
+        yield mount, paths
 
 
 @pytest.mark.parametrize(

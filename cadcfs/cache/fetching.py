@@ -20,11 +20,13 @@ Sink = Callable[[int, bytes], None]
 
 LARGEST_FETCH = 16 << 20
 """Bytes in one request."""
-PIECE = 4 << 20
+PIECE = 8 << 20
 """Bytes in one of several requests side by side (measured: smaller ones lose to the round trip)."""
-LEAST_PIECE = 1 << 20
+LEAST_PIECE = 256 << 10
 SLOW = 50e6
 """Bytes per second of one stream below which more of them pay off."""
+FAR = 0.02
+"""Seconds to the first byte from which on one stream is taken to be slow, before that is known."""
 STREAMS = 4
 """Requests side by side for one file ..."""
 ALL_STREAMS = 8
@@ -44,14 +46,24 @@ class RangeSource(Protocol):
         """
 
 
+def piece_of(window: int, streams: int) -> int:
+    """Bytes of each of several requests that share a window."""
+    return min(PIECE, max(LEAST_PIECE, window // streams))
+
+
 class Pace:
     """How fast one stream of one file was lately."""
 
     def __init__(self) -> None:
         self.rate: float | None = None
+        self.first: float | None = None
 
-    def note(self, size: int, seconds: float) -> None:
-        """*size* bytes came within *seconds*; few of them tell of the round trip alone."""
+    def note(self, size: int, first: float, seconds: float) -> None:
+        """*size* bytes came within *seconds*, the first of them *first* seconds after the question.
+
+        Few bytes tell of the round trip alone.
+        """
+        self.first = first if self.first is None else min(self.first, first)
         if size >= 1 << 20 and seconds > 0:
             rate = size / seconds
             self.rate = rate if self.rate is None else 0.5 * (self.rate + rate)
@@ -59,7 +71,9 @@ class Pace:
     @property
     def streams(self) -> int:
         """Requests side by side that are worth it."""
-        return STREAMS if self.rate is not None and self.rate < SLOW else 1
+        if self.rate is None:
+            return STREAMS if self.first is not None and self.first > FAR else 1
+        return STREAMS if self.rate < SLOW else 1
 
 
 class Fetch:
@@ -140,21 +154,21 @@ class Fetching:
             for first in range(blocks.start, blocks.stop, step)
         ]
 
-    def start_ahead(self, transfer: Transfer, blocks: range) -> tuple[list[Fetch], int]:
-        """Fetch some of *blocks* as far as the limits let; and up to which block it went."""
+    def start_ahead(self, transfer: Transfer, blocks: range, piece: int) -> tuple[list[Fetch], int]:
+        """Fetch some of *blocks* as far as the limits let; and up to which block it went.
+
+        Where one stream is slow, in requests of *piece* bytes.
+        """
         size = transfer.file.presence.block_size
         streams = transfer.pace.streams
-        largest = LARGEST_FETCH
-        if streams > 1:
-            largest = min(PIECE, max(LEAST_PIECE, len(blocks) * size // streams))
-        step = max(1, largest // size)
+        step = max(1, (piece if streams > 1 else LARGEST_FETCH) // size)
         started: list[Fetch] = []
         for lacking in transfer.lacking(blocks):
             for first in range(lacking.start, lacking.stop, step):
-                piece = range(first, min(first + step, lacking.stop))
-                if not self._may_start(transfer, streams, len(piece) * size):
+                next_ = range(first, min(first + step, lacking.stop))
+                if not self._may_start(transfer, streams, len(next_) * size):
                     return started, first
-                started.append(self._start(transfer, piece, ahead=True))
+                started.append(self._start(transfer, next_, ahead=True))
         return started, blocks.stop
 
     def _may_start(self, transfer: Transfer, streams: int, size: int) -> bool:
@@ -179,12 +193,15 @@ class Fetching:
         filler = Filler(transfer, fetch, trio.lowlevel.current_trio_token())
         size = transfer.file.presence.block_size
         start, stop = fetch.blocks.start * size, fetch.blocks.stop * size
+        asked = time.monotonic()
         try:
             with fetch.scope:
                 await transfer.source.fetch(
                     start, min(stop, transfer.file.version.size), filler.take
                 )
-                transfer.pace.note(filler.taken, time.monotonic() - filler.began)
+                transfer.pace.note(
+                    filler.taken, filler.began - asked, time.monotonic() - filler.began
+                )
         except CadcfsError as exc:
             fetch.error = exc
         except Exception as exc:

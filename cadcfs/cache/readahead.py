@@ -12,7 +12,9 @@ READS = 3
 NEAR = 512 * 1024
 """Bytes that a read may jump and still continue a run: the kernel's own read-ahead reorders."""
 LARGEST = 16 << 20
-"""Bytes of the largest window."""
+"""Bytes of the largest window ..."""
+LARGEST_SLOW = 32 << 20
+"""... and where streams are slow: twice what goes side by side, so that none of them waits."""
 CURSORS = 2
 """Runs followed at once, so that two readers of one file do not fight."""
 
@@ -35,9 +37,9 @@ class Cursor:
         as much as it read. All of it where streams are slow, for the round trips to come.
         """
         covered = self.end - self.start
-        if covered < RUN or self.reads < READS:
+        if covered < (RUN // 2 if slow else RUN) or self.reads < READS:
             return 0
-        return min(covered if slow else covered // 2, LARGEST)
+        return min(covered, LARGEST_SLOW) if slow else min(covered // 2, LARGEST)
 
 
 class ReadAhead:

@@ -25,7 +25,8 @@ from cadcfs.cache.blocks import BLOCK, BlockFile, Means, Place, Version
 from cadcfs.cache.datafile import Memory
 from cadcfs.cache.index import Entry, ForeignFormatError
 from cadcfs.cache.presence import MapFile, Presence
-from cadcfs.cache.room import Room, data_path, taken_by
+from cadcfs.cache.recovery import data_path, taken_by
+from cadcfs.cache.room import Room
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ class BlockStore:
 
     def save(self, files: Iterable[BlockFile]) -> None:
         """Make what is here of *files* survive a crash."""
-        saving = [file for file in files if file.needs_saving]
+        saving = [file for file in files if file.keeping.needs_saving]
         for file in saving:
             file.save()
         if saving:
@@ -142,7 +143,7 @@ class BlockStore:
         """Save and close *files*."""
         for file in files:
             file.save()
-        opened = [file for file in files if file.was_opened]
+        opened = [file for file in files if file.keeping.was_opened]
         if opened:
             self.room.leave(opened)
         for file in files:

@@ -10,63 +10,26 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 
 import trio
 
-from cadcfs.cache.blocks import Version
-from cadcfs.cache.fetching import BUDGET, Fetch, Fetching, RangeSource, Sink, Transfer
+from cadcfs.cache.fetching import BUDGET, Fetch, Fetching, RangeSource, Sink, piece_of
 from cadcfs.cache.fits import FitsMap
 from cadcfs.cache.patience import Patience
-from cadcfs.cache.readahead import LARGEST, Cursor, ReadAhead
+from cadcfs.cache.readahead import LARGEST_SLOW, Cursor, ReadAhead
+from cadcfs.cache.shared import Shared, StreamStatistics, Tending, Transferring, leave
 from cadcfs.cache.store import BlockStore
+from cadcfs.cache.version import Version
 from cadcfs.errors import CadcfsError, Corrupt
 
-__all__ = ["RangeSource", "Sink", "Stream", "StreamStatistics", "Streams"]
+__all__ = ["RangeSource", "Sink", "Stream", "StreamStatistics", "Streams", "Transferring"]
 
 log = logging.getLogger(__name__)
 
 FIRST = 128 * 1024
 """Bytes of the first fetch of a file at least: what the kernel asks for anyway."""
-SAVE_EVERY = 5.0
-"""Seconds between two times that what has arrived is made to survive a crash."""
-LINGER = 10.0
-"""Seconds that a file stays open after its last reader: programs open the same one many times."""
-LINGERING = 128
-"""Files that linger at most."""
 INDEX_TIME = 0.3
 """Seconds that a report waits for the cache's index."""
-
-
-@dataclass(frozen=True)
-class StreamStatistics:
-    """Counts since the start."""
-
-    open_files: int
-    fetches: int
-    fetched_bytes: int
-    hits: int = 0
-    misses: int = 0
-    cancelled: int = 0
-    evicted_files: int = 0
-
-
-@dataclass(frozen=True)
-class Transferring:
-    """A file of which bytes are coming: how many are *here* of its *size*."""
-
-    file: str
-    here: int
-    size: int
-
-
-class _Shared(Transfer):
-    """What all open files of one version have in common."""
-
-    users = 0
-    left = 0.0
-    saved = 0.0
-    fits: FitsMap
 
 
 class Streams:
@@ -77,14 +40,12 @@ class Streams:
         self.patience = patience
         self._nursery = nursery
         self.fetching = Fetching(nursery, min(BUDGET, store.quota // 4))
-        self._shared: dict[Version, _Shared] = {}
+        self._shared: dict[Version, Shared] = {}
         self._opening = trio.Lock()
         self._threads = trio.CapacityLimiter(4)
         self._looks = trio.CapacityLimiter(1)
-        self._tending = False
-        self._ending = trio.Event()
-        self.hits = 0
-        self.misses = 0
+        self.tending = Tending(store, self._shared, nursery, self._opening)
+        self.hits = self.misses = 0
 
     def statistics(self) -> StreamStatistics:
         users = sum(shared.users for shared in self._shared.values())
@@ -96,13 +57,7 @@ class Streams:
 
     def transferring(self) -> list[Transferring]:
         """The files of which bytes are on their way."""
-        found = []
-        for version, shared in self._shared.items():
-            if shared.under_way:
-                presence = shared.file.presence
-                here = min(presence.count * presence.block_size, version.size)
-                found.append(Transferring(version.key.partition(" ")[0], here, version.size))
-        return found
+        return [shared.transferring() for shared in self._shared.values() if shared.under_way]
 
     async def used(self) -> int | None:
         """Bytes that the cache takes on disk; None where its index does not answer at once."""
@@ -121,7 +76,7 @@ class Streams:
         shared.users += 1
         return Stream(self, shared)
 
-    async def _opened(self, version: Version, source: RangeSource) -> _Shared:
+    async def _opened(self, version: Version, source: RangeSource) -> Shared:
         file = self._store.open_absent(version)
         if file is None:
             async with self._opening:
@@ -130,7 +85,7 @@ class Streams:
                 file = await trio.to_thread.run_sync(
                     self._store.open, version, limiter=self._threads
                 )
-        shared = self._shared[version] = _Shared(file, source)
+        shared = self._shared[version] = Shared(file, source)
         shared.fits = FitsMap(version.size, file.layout)
         return shared
 
@@ -150,67 +105,18 @@ class Streams:
         finally:
             self._store.close([file])
 
-    def release(self, shared: _Shared) -> None:
+    def release(self, shared: Shared) -> None:
         """One open file less; the last one ends the fetches, and the file lingers."""
         shared.users -= 1
         shared.left = time.monotonic()
         if not shared.users:
             for fetch in shared.fetches():
                 fetch.leave_if_unwanted()
-        self.tend()
-
-    def tend(self) -> None:
-        """See that files are saved and closed in time."""
-        if not self._tending:
-            self._tending = True
-            self._nursery.start_soon(self._tend)
-
-    async def _tend(self) -> None:
-        try:
-            while not self._ending.is_set() and await self._tend_once():
-                with trio.move_on_after(1):
-                    await self._ending.wait()
-        finally:
-            self._tending = False
-
-    async def _tend_once(self) -> bool:
-        """Save what has waited long enough, close what nobody uses; True if more will follow."""
-        now = time.monotonic()
-        idle = sorted(
-            (s for s in self._shared.values() if not s.users and not s.under_way),
-            key=lambda shared: shared.left,
-        )
-        closing = [s for s in idle if now - s.left > LINGER]
-        closing += idle[len(closing) : len(idle) - LINGERING]
-        dirty = [
-            s for s in self._shared.values()
-            if s.file.needs_saving and s not in closing
-            and (not s.users or now - s.saved > SAVE_EVERY)
-        ]  # fmt: skip
-        for shared in closing:
-            del self._shared[shared.file.version]
-            shared.file.layout = shared.fits.packed()
-        for shared in dirty:
-            shared.saved = now
-            shared.file.layout = shared.fits.packed()
-        # Shielded: a map that is not written costs the next reader the whole file.
-        with trio.CancelScope(shield=True):
-            async with self._opening:
-                await self._in_thread(closing, dirty)
-        return any(not s.users or s.under_way or s.file.needs_saving for s in self._shared.values())
-
-    async def _in_thread(self, closing: list[_Shared], dirty: list[_Shared]) -> None:
-        def work() -> None:
-            self._store.save([shared.file for shared in dirty])
-            if closing:
-                self._store.close([shared.file for shared in closing])
-
-        if closing or dirty:
-            await trio.to_thread.run_sync(work, limiter=self._threads)
+        self.tending.wake()
 
     async def aclose(self) -> None:
         """Keep what is here of all files; at the end."""
-        self._ending.set()
+        self.tending.end()
         for shared in self._shared.values():
             shared.file.layout = shared.fits.packed()
         files = [shared.file for shared in self._shared.values()]
@@ -222,7 +128,7 @@ class Streams:
 class Stream:
     """One open file."""
 
-    def __init__(self, streams: Streams, shared: _Shared) -> None:
+    def __init__(self, streams: Streams, shared: Shared) -> None:
         self._streams = streams
         self._shared = shared
         self._ahead = ReadAhead()
@@ -242,7 +148,7 @@ class Stream:
         cursor = self._follow(offset, len(found))
         if offset <= self._shared.fits.awaited < offset + size:
             self._learn(offset, size)
-        if cursor.end + LARGEST > cursor.ahead:
+        if cursor.end + LARGEST_SLOW > cursor.ahead:
             self._look_ahead(cursor)
         return found
 
@@ -265,11 +171,11 @@ class Stream:
             # After a mismatch only the whole can be checked again.
             span = (0, file.version.size) if file.mismatches else (offset, size)
             try:
-                with _Pin(self._shared, self._blocks(*span)) as wanted:
+                with self._shared.pinned(self._blocks(*span)) as wanted:
                     await self._ensure(wanted, cursor, offset)
                     found = file.read_now(offset, size)
             except Corrupt as exc:
-                if file.mismatches != 1 or file.version.size > file.capacity // 2:
+                if file.mismatches != 1:
                     raise
                 log.warning("%s; fetching it once more", exc)
                 continue
@@ -283,7 +189,7 @@ class Stream:
 
     async def aclose(self) -> None:
         for cursor in (*self._ahead.runs(), self._walk):
-            _leave(cursor)
+            leave(cursor)
         self._streams.release(self._shared)
 
     def _follow(self, offset: int, size: int) -> Cursor:
@@ -292,7 +198,7 @@ class Stream:
             return Cursor(offset, offset + size)
         cursor, left = self._ahead.follow(offset, size)
         if left is not None:
-            _leave(left)
+            leave(left)
         return cursor
 
     def _blocks(self, offset: int, size: int) -> range:
@@ -338,7 +244,7 @@ class Stream:
         for run in shared.lacking(self._with_neighbours(wanted, offset)):
             if run.start < wanted.stop and run.stop > wanted.start:
                 self._streams.fetching.start(shared, run)
-        self._streams.tend()
+        self._streams.tending.wake()
         self._look_ahead(cursor)
 
     def _with_neighbours(self, wanted: range, offset: int) -> range:
@@ -361,7 +267,7 @@ class Stream:
         if following is not None:
             wanted = self._blocks(following, FIRST // 2)
             blocks = range(wanted.start, min(wanted.stop, shared.file.presence.blocks))
-            started, _ = self._streams.fetching.start_ahead(shared, blocks)
+            started, _ = self._streams.fetching.start_ahead(shared, blocks, FIRST)
             self._keep(self._walk, started)
 
     def _look_ahead(self, cursor: Cursor) -> None:
@@ -369,19 +275,23 @@ class Stream:
         shared = self._shared
         presence = shared.file.presence
         slow = shared.pace.streams > 1
-        window = min(cursor.window(slow=slow), shared.file.capacity // 2)
-        # With one stream, few requests, none of them small; side by side, as soon as one may.
-        if not window or cursor.end + (window if slow else window // 2) <= cursor.ahead:
+        window = min(cursor.window(slow=slow), shared.file.keeping.capacity // 2)
+        # Few requests, none of them small: half a window at a time, or one piece of several.
+        piece = piece_of(window, shared.pace.streams) if slow else window // 2
+        if not window or cursor.end + window - piece < cursor.ahead:
             return
-        end = min(cursor.end + window, shared.fits.end_of_run(cursor.start, cursor.end))
+        limit = shared.fits.end_of_run(cursor.start, cursor.end)
+        end = min(cursor.end + window, limit)
         first = max(cursor.end, cursor.ahead) // presence.block_size
         stop = min(presence.blocks, -(-end // presence.block_size))
+        if slow and end < limit:
+            stop -= (stop - first) % (piece // presence.block_size)
         if first < stop:
-            started, reached = self._streams.fetching.start_ahead(shared, range(first, stop))
+            started, reached = self._streams.fetching.start_ahead(shared, range(first, stop), piece)
             self._keep(cursor, started)
             cursor.ahead = reached * presence.block_size
         elif stop == presence.blocks:
-            cursor.ahead = presence.size + LARGEST
+            cursor.ahead = presence.size + LARGEST_SLOW
 
     def _keep(self, cursor: Cursor, fetches: list[Fetch]) -> None:
         for done in [f for f in cursor.fetches if f.blocks[0] not in self._shared.under_way]:
@@ -389,26 +299,3 @@ class Stream:
         for fetch in fetches:
             fetch.runs += 1
             cursor.fetches.add(fetch)
-
-
-class _Pin:
-    """Keeps blocks from being evicted while somebody waits for them."""
-
-    def __init__(self, shared: _Shared, wanted: range) -> None:
-        self._shared = shared
-        self._wanted = wanted
-
-    def __enter__(self) -> range:
-        self._shared.file.pins.append(self._wanted)
-        return self._wanted
-
-    def __exit__(self, *_: object) -> None:
-        self._shared.file.pins.remove(self._wanted)
-
-
-def _leave(cursor: Cursor) -> None:
-    """Give up a run: what is under way for it alone ends."""
-    for fetch in cursor.fetches:
-        fetch.runs -= 1
-        fetch.leave_if_unwanted()
-    cursor.fetches.clear()

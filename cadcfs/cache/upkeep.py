@@ -15,7 +15,7 @@ from pathlib import Path
 from cadcfs.cache.blocks import BLOCK
 from cadcfs.cache.index import Entry, ForeignFormatError, Index
 from cadcfs.cache.presence import MapFile, Presence
-from cadcfs.cache.room import data_path, unlinked
+from cadcfs.cache.recovery import data_path, unlinked
 from cadcfs.cache.store import DIRECTORY
 from cadcfs.errors import UserError
 

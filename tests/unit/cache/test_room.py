@@ -74,7 +74,7 @@ def test_one_huge_file_gives_up_what_came_first(tmp_path: Path) -> None:
         if block % 16 == 0:
             assert on_disk(tmp_path) <= QUOTA
     assert file.read_now(0, BLOCK) is None
-    assert file.capacity == QUOTA
+    assert file.keeping.capacity == QUOTA
     store.close([file])
     again = store.open(version(1, 32 * MIB))
     here = [b for b in range(512) if again.read_now(b * BLOCK, BLOCK) is not None]

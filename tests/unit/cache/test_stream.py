@@ -371,26 +371,34 @@ async def test_reading_under_a_quota_smaller_than_the_file(tmp_path: Path) -> No
         await two.aclose()
 
 
-async def read_for_ever(stream: Stream, offset: int) -> None:
-    while await read(stream, offset, 131_072):
+async def read_all(stream: Stream, size: int, offsets: list[int]) -> None:
+    for offset in range(0, size, 131_072):
+        offsets.append(offset)
+        await read(stream, offset, 131_072)
         await trio.lowlevel.checkpoint()
 
 
+@pytest.mark.parametrize("quota", [4 << 20, 8 << 20])
 async def test_a_wrong_file_larger_than_the_quota_is_refused_at_its_end(
-    tmp_path: Path, expect_log: Callable[[str], None]
+    tmp_path: Path, expect_log: Callable[[str], None], quota: int
 ) -> None:
     expect_log("what was read has MD5")
     content = random.Random(10).randbytes(24 << 20)
     source = Source(content)
     version = Version("wrong", len(content), "0" * 32)
-    async with running(tmp_path, quota=8 << 20) as streams:
+    async with running(tmp_path, quota=quota) as streams:
         stream = await streams.open(version, source)
-        last = len(content) - 131_072
-        for offset in range(0, last, 131_072):
-            await read(stream, offset, 131_072)
-        # At once where all came in order; else as soon as the rest has come.
+        reached: list[int] = []
+        # As soon as the end has come, which may be ahead of the reader.
         with pytest.raises(Corrupt), trio.fail_after(20):
-            await read_for_ever(stream, last)
+            await read_all(stream, len(content), reached)
+            while True:
+                await read_all(stream, len(content), [])
+        assert reached[-1] >= len(content) - quota
+        for offset in (0, len(content) - 10):
+            with pytest.raises(Corrupt):
+                await read(stream, offset, 10)
+        assert source.total() <= len(content) + quota
         await stream.aclose()
 
 

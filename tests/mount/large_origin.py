@@ -93,19 +93,21 @@ def running(
     where: Path, contents: Mapping[int, bytes] | None = None, listed: int = 1
 ) -> Iterator[tuple[Mount, list[Path], Origin]]:
     """A mount, the paths of its large files, and their origin; *listed* files are a directory."""
-    with Origin(contents or {}) as origin, Tables(_entries(origin, listed)) as tables:
-        with _serving(origin), _serving(tables):
-            path = where / "large"
-            path.mkdir()
-            mount = Mount(path, where / "cache", "http://127.0.0.1:9/unused")
-            urls = f"tap_url=http://127.0.0.1:{tables.server_port}/tap"
-            urls += f",files_url=http://127.0.0.1:{origin.server_port}/files"
-            mount.start("-o", f"{urls},cache_size=2G")
-            try:
-                directory = path / "collections" / COLLECTION / "by-observation" / "large"
-                yield mount, [directory / f"{number}.fits" for number in range(FILES)], origin
-            finally:
-                mount.stop()
+    with (
+        Origin(contents or {}) as origin, Tables(_entries(origin, listed)) as tables,
+        _serving(origin), _serving(tables),
+    ):  # fmt: skip
+        path = where / "large"
+        path.mkdir()
+        mount = Mount(path, where / "cache", "http://127.0.0.1:9/unused")
+        urls = f"tap_url=http://127.0.0.1:{tables.server_port}/tap"
+        urls += f",files_url=http://127.0.0.1:{origin.server_port}/files"
+        mount.start("-o", f"{urls},cache_size=2G")
+        try:
+            directory = path / "collections" / COLLECTION / "by-observation" / "large"
+            yield mount, [directory / f"{number}.fits" for number in range(FILES)], origin
+        finally:
+            mount.stop()
 
 
 @contextmanager

@@ -38,7 +38,6 @@ class Streams:
     def __init__(self, store: BlockStore, nursery: trio.Nursery, *, patience: float = 60.0) -> None:
         self._store = store
         self.patience = patience
-        self._nursery = nursery
         self.fetching = Fetching(nursery, min(BUDGET, store.quota // 4))
         self._shared: dict[Version, Shared] = {}
         self._opening = trio.Lock()

@@ -1,6 +1,7 @@
 # make demo    the embedded archive, mounted on ./sky
 # make test    everything that must hold: linters, types, layers, tests through real mounts
 # make soak    the long forms: thousands of damaged caches, hours' worth of reads in minutes
+# make docs    the pages and man pages that are made out of the code, and all of docs/ as a site
 # make bench   cadcfs beside curl, rclone, httpdirfs and astropy with fsspec; writes bench/results.md
 # All install what they need, and can be run again at any time.
 
@@ -13,7 +14,7 @@ BENCH_PACKAGES := nginx-light rclone httpdirfs curl libfuse3-dev gcc pkg-config
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TARGET := sky/collections/CFHT/by-target/M31
 
-.PHONY: demo demo-stop test soak bench check format clean system test-system
+.PHONY: demo demo-stop test soak bench check docs format clean system test-system
 
 demo: $(READY)
 	@$(BIN)/cadcfs demo --stop --data-dir .demo sky
@@ -46,13 +47,19 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m scripts.documents --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs: $(READY)
+	$(BIN)/python -m scripts.documents
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: demo-stop
-	rm -rf $(VENV) .demo .bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .demo .bench .site dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(READY): pyproject.toml requirements.lock | system
 	python3 -m venv $(VENV)

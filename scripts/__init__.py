@@ -1,0 +1,1 @@
+"""What keeps the documents and packages up to date."""

@@ -1,0 +1,193 @@
+"""`cadcfs fetch`: whole, verified, once; silent in a pipe, readable on a terminal, resumable."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rig import CADCFS, Mount, Server
+
+M31 = "collections/CFHT/by-target/M31"
+NAMES = ("2376828o.fits.fz", "2376828p.fits.fz")
+ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@pytest.fixture(scope="module")
+def sky(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
+    place = tmp_path_factory.mktemp("fetch")
+    (place / "sky").mkdir()
+    mounted = Mount(place / "sky", place / "cache", server.registry_url)
+    mounted.start()
+    yield mounted
+    mounted.stop()
+
+
+def fetch(*words: object, code: int = 0, said: str = "") -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*CADCFS, "fetch", *map(str, words)],
+        capture_output=True, text=True, timeout=120, check=False, input=said,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def test_a_result_comes_into_the_cache_once_and_without_a_word(sky: Mount, server: Server) -> None:
+    server.forget()
+    done = fetch(sky.path / M31)
+    assert (done.stdout, done.stderr) == ("", "")
+    sizes = [(sky.path / M31 / name).stat().st_size for name in NAMES]
+    assert server.bytes_sent("/minoc/") == sum(sizes)
+    told = subprocess.run(
+        [*CADCFS, "info", "--json", *(sky.path / M31 / name for name in NAMES)],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert [json.loads(line)["cached"] for line in told.stdout.splitlines()] == [
+        str(size) for size in sizes
+    ]
+    server.forget()
+    again = json.loads(fetch("--json", sky.path / M31).stdout)
+    assert (again["fetched"], again["were_there"], again["failed"]) == (0, 2, [])
+    assert server.bytes_sent("/minoc/") == 0
+
+
+def test_copies_are_whole_and_keep_their_time(sky: Mount, tmp_path: Path) -> None:
+    source = sky.path / M31 / NAMES[1]
+    told = json.loads(
+        fetch("--json", "--to", tmp_path, "--match", "*p.fits.fz", sky.path / M31).stdout
+    )
+    assert (told["files"], told["fetched"]) == (1, 1)
+    assert [path.name for path in tmp_path.iterdir()] == [NAMES[1]]
+    copy = tmp_path / NAMES[1]
+    assert copy.read_bytes() == source.read_bytes()
+    assert copy.stat().st_mtime_ns == source.stat().st_mtime_ns
+    # Paths from standard input: as many as there are.
+    again = json.loads(fetch("--json", "--to", tmp_path, "-", said=f"{source}\n").stdout)
+    assert again["were_there"] == 1
+
+
+def test_it_goes_on_after_kill_9(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "sky").mkdir()
+    mounted = Mount(tmp_path / "sky", tmp_path / "cache", server.registry_url)
+    mounted.start()
+    source, out = mounted.path / M31 / NAMES[1], tmp_path / "out"
+    size = source.stat().st_size
+    server.forget()
+    fault = server.fault("bandwidth", rate=6e6)
+    try:
+        process = subprocess.Popen([*CADCFS, "fetch", "--to", str(out), str(source)])
+        while not any(p.stat().st_size > 4 << 20 for p in out.glob(".*.part")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.kill()
+        assert process.wait(timeout=60) == -9
+        server.mend(fault)
+        assert not (out / NAMES[1]).exists()
+        fetch("--to", out, source)
+        assert [path.name for path in out.iterdir()] == [NAMES[1]]
+        assert (out / NAMES[1]).read_bytes() == source.read_bytes()
+        # What was under way when it was killed may have come twice.
+        assert server.bytes_sent("/minoc/") < 1.5 * size
+    finally:
+        server.mend()
+        mounted.stop()
+
+
+def test_what_came_before_is_not_trusted(sky: Mount, tmp_path: Path) -> None:
+    source = sky.path / M31 / NAMES[0]
+    fetch("--to", tmp_path, source)
+    (tmp_path / NAMES[0]).unlink()
+    facts = subprocess.run(
+        [*CADCFS, "info", "--json", source], capture_output=True, text=True, timeout=60, check=True
+    )
+    md5 = json.loads(facts.stdout)["checksum"].removeprefix("md5:")
+    (tmp_path / f".{NAMES[0]}.{md5[:12]}.part").write_bytes(b"something else")
+    done = fetch("--to", tmp_path, source, code=1)
+    assert done.stdout == ""
+    assert "do not match its checksum" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    fetch("--to", tmp_path, source)
+    assert (tmp_path / NAMES[0]).read_bytes() == source.read_bytes()
+
+
+def test_what_is_left_out_is_counted(sky: Mount, server: Server) -> None:
+    with sqlite3.connect(server.archive.database) as database:
+        bounds, collection = database.execute(
+            "SELECT p.position_bounds, o.collection FROM Observation o JOIN Plane p"
+            " ON o.obsID = p.obsID WHERE p.quality_flag = 'junk' AND p.position_bounds IS NOT NULL"
+        ).fetchone()
+        closed = database.execute(
+            "SELECT o.collection, o.observationID FROM Observation o "
+            "JOIN Plane p ON o.obsID = p.obsID JOIN Artifact a ON p.planeID = a.planeID "
+            "WHERE p.dataRelease > strftime('%Y-%m-%dT%H:%M:%S', 'now') "
+            "AND o.metaRelease < strftime('%Y-%m-%dT%H:%M:%S', 'now') "
+            "AND p.metaRelease < strftime('%Y-%m-%dT%H:%M:%S', 'now') "
+            "AND a.releaseType = 'data' AND a.productType = 'science'"
+        ).fetchone()
+    _, ra, dec, *_ = bounds.split()
+    region = sky.path / "region" / f"{float(ra):.7g}_{float(dec):.7g}_0.5"
+    told = json.loads(fetch("--json", "--dry-run", region).stdout)
+    paths = [Path(file["path"]) for file in told["paths"]]
+    assert told["files"] == len(paths) > 0
+    assert told["bytes"] == sum(path.stat().st_size for path in paths)
+    assert told["junk"] >= len(os.listdir(region / collection / "junk")) > 0
+    assert not any(path.parent.name == "junk" for path in paths)
+    observation = sky.path / "collections" / closed[0] / "by-observation" / closed[1]
+    told = json.loads(fetch("--json", "--dry-run", observation).stdout)
+    assert told["proprietary"] > 0
+    words = fetch("--dry-run", observation).stdout.splitlines()[0]
+    assert f"{told['proprietary']} proprietary, left out" in words
+
+
+def test_mistakes_are_one_sentence(sky: Mount, tmp_path: Path) -> None:
+    for words in ([sky.path / "collections/CFHT"], [sky.path / M31 / "none.fits"]):
+        done = fetch(*words, code=1)
+        assert done.stderr.startswith("cadcfs: ")
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_progress_fits_into_a_terminal_of_80_columns(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "sky").mkdir()
+    mounted = Mount(tmp_path / "sky", tmp_path / "cache", server.registry_url)
+    mounted.start()
+    fault = server.fault("bandwidth", rate=2e7)
+    try:
+        shown = on_terminal("fetch", str(mounted.path / M31))
+    finally:
+        server.mend(fault)
+        mounted.stop()
+    lines = [line.rstrip() for line in re.split(rb"[\r\n]+", ESCAPES.sub(b"", shown))]
+    text = [line.decode() for line in lines if line]
+    assert text[0].startswith("2 files, ")
+    assert max(map(len, text)) <= 80
+    bars = [line for line in text if line.startswith(NAMES[1])]
+    assert any(re.search(r"[\d.]+/[\d.]+ MB [\d.]+ MB/s", line) for line in bars), text
+    assert any(line.startswith("2 of 2 files") for line in text)
+    assert text[-1] == "2 fetched, 0 were there"
+
+
+def on_terminal(*words: str) -> bytes:
+    """What a command shows on a terminal of 80 columns."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ |= {"COLUMNS": "80", "LINES": "24", "TERM": "xterm"}
+        os.execv(CADCFS[0], [*CADCFS, *words])
+    shown = b""
+    while True:
+        assert select.select([terminal], [], [], 60)[0], shown
+        try:
+            shown += os.read(terminal, 65536)
+        except OSError:
+            break
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, shown
+    return shown

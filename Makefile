@@ -2,6 +2,7 @@
 # make test    everything that must hold: linters, types, layers, tests through real mounts
 # make soak    the long forms: thousands of damaged caches, hours' worth of reads in minutes
 # make docs    the pages and man pages that are made out of the code, and all of docs/ as a site
+# make dist    wheel and sdist, built twice and compared; components and licences beside them
 # make bench   cadcfs beside curl, rclone, httpdirfs and astropy with fsspec; writes bench/results.md
 # All install what they need, and can be run again at any time.
 
@@ -14,7 +15,7 @@ BENCH_PACKAGES := nginx-light rclone httpdirfs curl libfuse3-dev gcc pkg-config
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TARGET := sky/collections/CFHT/by-target/M31
 
-.PHONY: demo demo-stop test soak bench check docs format clean system test-system
+.PHONY: demo demo-stop test soak bench check docs dist format clean system test-system
 
 demo: $(READY)
 	@$(BIN)/cadcfs demo --stop --data-dir .demo sky
@@ -57,6 +58,9 @@ docs: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+dist: $(READY)
+	$(BIN)/python -m scripts.release --components
 
 clean: demo-stop
 	rm -rf $(VENV) .demo .bench .site dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

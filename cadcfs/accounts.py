@@ -16,6 +16,7 @@ from cadcfs.config import Settings
 from cadcfs.engine import Engine, acting_as
 from cadcfs.jobs.opening import Desks, opened
 from cadcfs.network.redirects import Wallet
+from cadcfs.tasks import guarded
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,6 @@ class Accounts:
             opened(self._settings, engine.client, engine.services, name, engine.root) as desks,
         ):
             self.view = View(engine, desks)
-            engine.nursery.start_soon(desks.start)
+            engine.nursery.start_soon(guarded, desks.start)
             task_status.started(self._window.show(self.view))
             await left.wait()

@@ -22,6 +22,7 @@ from cadcfs.config import Settings
 from cadcfs.engine import Engine, running
 from cadcfs.errors import CadcfsError, UserError
 from cadcfs.jobs.opening import ANONYMOUS, opened
+from cadcfs.kernel import watchdog
 from cadcfs.kernel.allowance import StatAllowance
 from cadcfs.kernel.callers import Lookers
 from cadcfs.kernel.failures import Failures
@@ -34,6 +35,7 @@ from cadcfs.logs import RecentLines
 from cadcfs.metrics import serving
 from cadcfs.reports import Reports
 from cadcfs.status import Status
+from cadcfs.tasks import guarded, lasting
 from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.control import Controls
 from cadcfs.tree.jobs import JobsDirectory
@@ -66,6 +68,7 @@ def run(
             "name another with --cache-dir"
         ) from exc
     sys.setswitchinterval(SWITCH_INTERVAL)
+    watched = watchdog.start(mountpoint)
     try:
         trio.run(_serve, settings, mountpoint, recent, ready)
     except BaseExceptionGroup as group:
@@ -73,6 +76,8 @@ def run(
         if mistakes is None or others is not None:
             raise
         raise _first(mistakes) from None
+    finally:
+        os.close(watched)
 
 
 async def _serve(
@@ -100,11 +105,11 @@ async def _serve(
             _attach(operations, mountpoint, settings)
             try:
                 forgetting.is_mounted = True
-                nursery.start_soon(operations.interrupts.watch)
-                nursery.start_soon(desks.start)
+                nursery.start_soon(lasting, operations.interrupts.watch)
+                nursery.start_soon(guarded, desks.start)
                 nursery.start_soon(_end_on_signal, nursery.cancel_scope)
-                nursery.start_soon(_tell_tasks_on_signal)
-                nursery.start_soon(_announce, mountpoint, engine.catalogue, ready)
+                nursery.start_soon(lasting, _tell_tasks_on_signal)
+                nursery.start_soon(guarded, _announce, mountpoint, engine.catalogue, ready)
                 await pyfuse3.main(max_tasks=MAX_TASKS)
                 nursery.cancel_scope.cancel()
             finally:
@@ -176,8 +181,7 @@ def _attach(operations: Operations, mountpoint: Path, settings: Settings) -> Non
 async def _announce(mountpoint: Path, catalogue: Catalogue, ready: Callable[[], None]) -> None:
     """Say that the mount answers, once it does."""
     await _know_collections(catalogue)
-    device = (await trio.to_thread.run_sync(os.stat, mountpoint)).st_dev
-    await trio.to_thread.run_sync(_widen, os.minor(device))
+    await trio.to_thread.run_sync(_widen, mountpoint)
     log.info("mounted on %s", mountpoint)
     supervision.tell_ready(mountpoint)
     ready()
@@ -196,8 +200,9 @@ async def _know_collections(catalogue: Catalogue) -> None:
         log.info("the collections are not known yet: %s", exc)
 
 
-def _widen(connection: int) -> None:
+def _widen(mountpoint: Path) -> None:
     try:
+        connection = os.minor(mountpoint.stat().st_dev)
         Path(f"/sys/fs/fuse/connections/{connection}/max_background").write_text(
             str(MAX_BACKGROUND)
         )

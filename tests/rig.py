@@ -87,9 +87,10 @@ class Mount:
     path: Path
     cache: Path
     registry_url: str
+    command: tuple[str, ...] = CADCFS
 
     def start(self, *options: str, environ: dict[str, str] | None = None) -> None:
-        command = [*CADCFS, "mount", "--registry-url", self.registry_url]
+        command = [*self.command, "mount", "--registry-url", self.registry_url]
         command += ["--cache-dir", str(self.cache), *options, str(self.path)]
         # All tests are one group of processes, which asks more than any person would.
         unguarded = {"CADCFS_WALK_ALLOWANCE": "0"}

@@ -22,6 +22,7 @@ from cadcfs.archive.logins import CERTIFICATE, NETRC, NOBODY, Login, Logins, Sta
 from cadcfs.config import Settings
 from cadcfs.errors import CadcfsError, UserError
 from cadcfs.network.redirects import Credentials
+from cadcfs.tasks import guarded
 
 log = logging.getLogger(__name__)
 
@@ -74,14 +75,20 @@ class Session:
             with trio.move_on_after(LOOK):
                 await self._wanted.wait()
             self._wanted = trio.Event()
-            waiting, self._waiting = self._waiting, []
-            refused, self._refused = self._refused, None
+            await guarded(self._see_to_it)
+
+    async def _see_to_it(self) -> None:
+        """One look, and what follows from it."""
+        waiting, self._waiting = self._waiting, []
+        refused, self._refused = self._refused, None
+        try:
             await self._look()
             if refused is not None and refused == self.identity.credentials:
                 await self._by_netrc() or await self._end()
             elif self._is_to_be_renewed():
                 self._not_before = time.time() + AGAIN
                 await self._by_netrc()
+        finally:
             for done in waiting:
                 done.set()
 

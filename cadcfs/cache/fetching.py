@@ -13,6 +13,7 @@ import trio
 
 from cadcfs.cache.blocks import BlockFile
 from cadcfs.errors import CadcfsError, Corrupt, Unavailable
+from cadcfs.tasks import guarded
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +185,7 @@ class Fetching:
         self.counts.requests += 1
         if ahead:
             self._ahead += len(blocks) * transfer.file.presence.block_size
-        self._nursery.start_soon(self._run, transfer, fetch)
+        self._nursery.start_soon(guarded, self._run, transfer, fetch)
         return fetch
 
     async def _run(self, transfer: Transfer, fetch: Fetch) -> None:

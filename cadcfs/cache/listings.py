@@ -21,6 +21,7 @@ from cadcfs.cache.asker import current_asker, on_behalf_of
 from cadcfs.cache.flight import Flight
 from cadcfs.errors import Busy, CadcfsError, Pending, Unavailable
 from cadcfs.network.behind import behind
+from cadcfs.tasks import guarded
 
 if TYPE_CHECKING:
     import diskcache
@@ -196,7 +197,7 @@ class Listings:
         if flight is None or not flight.is_wanted:
             flight = self._flights[key] = Flight()
             # In the cache's own nursery: the first asker may be interrupted, others wait on.
-            self._nursery.start_soon(self._fly, key, load, flight)
+            self._nursery.start_soon(guarded, self._fly, key, load, flight)
         return flight
 
     async def _fly(self, key: str, load: Callable[[], Awaitable[Any]], flight: Flight) -> None:

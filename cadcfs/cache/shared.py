@@ -14,6 +14,7 @@ from cadcfs.cache.fits import FitsMap
 from cadcfs.cache.readahead import Cursor
 from cadcfs.cache.store import BlockStore
 from cadcfs.cache.version import Version
+from cadcfs.tasks import guarded
 
 SAVE_EVERY = 5.0
 """Seconds between two times that what has arrived is made to survive a crash."""
@@ -89,7 +90,7 @@ class Tending:
         """There is something to look after."""
         if not self._running:
             self._running = True
-            self._nursery.start_soon(self._run)
+            self._nursery.start_soon(guarded, self._run)
 
     def end(self) -> None:
         self._ending.set()

@@ -23,6 +23,7 @@ from cadcfs.cache.records import Made, Records, Refused
 from cadcfs.cache.store import BlockStore
 from cadcfs.cache.stream import Stream, Streams
 from cadcfs.errors import CadcfsError, NoContent, NotFound, Pending, Unavailable
+from cadcfs.tasks import guarded
 
 __all__ = ["Maker", "WholeStatistics", "Wholes"]
 
@@ -134,7 +135,7 @@ class Wholes:
         self._queue = [(k, m) for k, m in wanted if self._records.peek(k) is None][::-1]
         while self._pumps < min(AHEAD, len(self._queue)):
             self._pumps += 1
-            self._nursery.start_soon(self._pump)
+            self._nursery.start_soon(guarded, self._pump)
 
     async def _pump(self) -> None:
         try:
@@ -158,7 +159,7 @@ class Wholes:
                 return flight
             self._flights[key] = flight
             # In the cache's own nursery: the first asker may be interrupted, others wait on.
-            self._nursery.start_soon(self._fly, key, maker, flight)
+            self._nursery.start_soon(guarded, self._fly, key, maker, flight)
         return flight
 
     async def _fly(self, key: str, maker: Maker, flight: _Flight) -> None:

@@ -16,6 +16,7 @@ from cadcfs.jobs.folder import Folder
 from cadcfs.jobs.record import ARCHIVE_FORM, ENDED, Job, Phase, Wish
 from cadcfs.jobs.registry import Registry
 from cadcfs.jobs.tending import Tending, progress
+from cadcfs.tasks import lasting
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Jobs:
         self._uws = uws
         self._tending = Tending(self.desk, uws, nursery, polled=polled)
         self._adoptions: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
-        nursery.start_soon(self._tending.watch)
+        nursery.start_soon(lasting, self._tending.watch)
 
     async def start(self) -> None:
         """Go on with what was under way when the last process ended."""

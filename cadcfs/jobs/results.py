@@ -11,6 +11,7 @@ import trio
 from cadcfs.archive.conversion import Format, convert
 from cadcfs.jobs.engine import Jobs
 from cadcfs.jobs.folder import settle
+from cadcfs.tasks import guarded
 
 WORKERS = 2
 """Conversions at once: each is a process that holds astropy and some thousand rows."""
@@ -51,7 +52,7 @@ class Results:
                 return place
             making = self._makings.setdefault(place, _Making())
             if not making.done.is_set():
-                self._nursery.start_soon(self._make, key, form, making)
+                self._nursery.start_soon(guarded, self._make, key, form, making)
         await making.done.wait()
         if making.error is not None:
             raise making.error

@@ -20,6 +20,7 @@ from cadcfs.jobs.fetching import overflow, receive
 from cadcfs.jobs.polling import Poller
 from cadcfs.jobs.record import Job, Phase, Wish
 from cadcfs.jobs.turns import Turns
+from cadcfs.tasks import guarded
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Tending:
         """See to *job* from now on, if it needs it."""
         if job.needs_care and job.key not in self._tended:
             self._tended[job.key] = trio.CancelScope()
-            self._nursery.start_soon(self._tend_to_its_end, job.key)
+            self._nursery.start_soon(guarded, self._tend_to_its_end, job.key)
 
     def nudge(self, job: Job) -> Job:
         """Have what was just written down reach the archive now."""

@@ -1,6 +1,6 @@
 """Where a read's time goes: CPU by thread, and where threads were, while a file is read.
 
-python -m bench.profile [sequential|again|random] [--tls]
+python -m bench.profile [sequential|again|random|headers] [--tls]
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ def thread_times(pid: int) -> dict[str, tuple[float, float]]:
 
 
 def read(path: Path, pattern: str) -> None:
+    if pattern == "headers":
+        for number in range(data.HEADERS):
+            with (path.parents[1] / "headers" / f"h{number:04}.fits").open("rb") as file:
+                assert len(file.read(28_800)) == 28_800
+        return
     if pattern == "random":
         rng = random.Random(1)
         with path.open("rb", buffering=0) as file:
@@ -69,7 +74,9 @@ def profile(origin: Origin, where: Path, pattern: str, *, tls: bool) -> None:
     try:
         file = path / "collections" / data.COLLECTION / "by-observation" / "big" / "big.bin"
         file.stat()
-        if pattern != "sequential":
+        if pattern == "headers":
+            list((file.parents[1] / "headers").iterdir())
+        elif pattern != "sequential":
             read(file, "sequential")
         before, start = thread_times(process.pid), time.perf_counter()
         read(file, pattern)

@@ -266,7 +266,8 @@ class Filler:
             self._block += -(-ready // presence.block_size)
             if self._block >= self._fetch.blocks.stop:
                 return  # the end of the fetch wakes everybody, at once
-            self._token.run_sync_soon(self._transfer.wake, idempotent=True)
+            if self._fetch.waiting:
+                self._token.run_sync_soon(self._transfer.wake, idempotent=True)
 
     def end(self) -> None:
         """Take nothing more: the blocks may be fetched by somebody else from now on."""

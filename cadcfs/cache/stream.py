@@ -222,8 +222,9 @@ class Stream:
                     if fetch not in waited_on:
                         fetch.waiting += 1
                         waited_on.add(fetch)
-                # What another process has fetched is here now, and nothing is under way for it.
-                if any(block in shared.under_way for block in absent):
+                # What another process has fetched is here now, and nothing is under way for it;
+                # and what came before it was known that somebody waits woke nobody.
+                if any(b in shared.under_way and not presence.here[b] for b in absent):
                     await self._patience.wait(progress, waited_on, since)
         except CadcfsError as exc:
             self._patience.remember(wanted, exc)

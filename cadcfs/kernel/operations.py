@@ -91,6 +91,7 @@ class Operations(Writable):
         controls.changed = self._forget_names
         self._failures = failures
         self._reading: dict[int, int] = {}
+        self._admitted: set[int] = set()
         self.requests = Requests()
         self.interrupts = Interrupts()
         # With the thread that opened it: a read does not say who asks.
@@ -235,7 +236,10 @@ class Operations(Writable):
         here = opened.read_now(offset, size)
         if here is not None:
             return here
-        self._walks.refuse_indexer(caller_of(pid, 0))
+        if fh not in self._admitted:
+            # Once a handle: to look into /proc costs more than a read from the disk.
+            self._walks.refuse_indexer(caller_of(pid, 0))
+            self._admitted.add(fh)
         lent = self.lending.until_left() if self.lending.is_lent(fh) else nullcontext()
         with self.interrupts.waiting(pid, LAST_RESORT), lent:
             try:
@@ -273,6 +277,7 @@ class Operations(Writable):
             await opened.aclose()
         finally:
             self._reading.pop(fh, None)
+            self._admitted.discard(fh)
             self.lending.release(fh)
 
     @answers_errno

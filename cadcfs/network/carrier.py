@@ -6,11 +6,8 @@ bytes do not go through the client for small things.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import random
-import socket
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -28,6 +25,7 @@ from cadcfs.errors import (
     Unauthorized,
     Unavailable,
 )
+from cadcfs.network.errand import BUSY, Errand
 from cadcfs.network.hosts import Hosts
 from cadcfs.network.pools import Pools, unreached
 from cadcfs.network.redirects import HOPS, Domains, Wallet, next_place
@@ -43,7 +41,6 @@ CONNECTIONS = 16
 """Requests at once to one host: as many readers wait for one block each without waiting in line."""
 LEFTOVER = 64 * 1024
 """Bytes of a body that are read to keep a connection; for more it is closed."""
-BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 SEE_OTHER = 303
 MOVED = frozenset({301, 302, 303, 307, 308})
 
@@ -87,41 +84,6 @@ class Body:
     take: Callable[[bytes], None]
     check: Callable[[Reply], None]
     headers: Mapping[str, str] = field(default_factory=dict)
-
-
-class ReaderGoneError(Exception):
-    """The reader went away; ends the thread, and nobody hears of it."""
-
-
-class _Errand:
-    """One request in a thread, as seen by the task that waits for it."""
-
-    def __init__(self) -> None:
-        self._gone = threading.Event()
-        self._response: BaseHTTPResponse | None = None
-
-    def answered(self, response: BaseHTTPResponse) -> None:
-        self._response = response
-        self.check()
-
-    @property
-    def has_good_answer(self) -> bool:
-        return self._response is not None and self._response.status not in BUSY
-
-    def check(self) -> None:
-        """End the thread if nobody waits any more."""
-        if self._gone.is_set():
-            raise ReaderGoneError
-
-    def leave(self) -> None:
-        """Nobody waits any more: a thread that waits for bytes wakes up and sees it."""
-        self._gone.set()
-        connection = None if self._response is None else self._response.connection
-        plug = getattr(connection, "sock", None)
-        if plug is not None:
-            with contextlib.suppress(OSError):
-                # Not the TLS socket's own shutdown, which would take its state from the thread.
-                socket.socket.shutdown(plug, socket.SHUT_RDWR)
 
 
 Receive = Callable[[BaseHTTPResponse, Reply], None]
@@ -181,12 +143,12 @@ class Carrier:
             ),
         )
 
-    async def _patiently(self, url: str, work: Callable[[_Errand], Reply]) -> Reply:
+    async def _patiently(self, url: str, work: Callable[[Errand], Reply]) -> Reply:
         await self.hosts.admit(url)
         return await self.wallet.authorized(lambda: self._sent(url, work))
 
-    async def _sent(self, url: str, work: Callable[[_Errand], Reply]) -> Reply:
-        errand = _Errand()
+    async def _sent(self, url: str, work: Callable[[Errand], Reply]) -> Reply:
+        errand = Errand()
         try:
             reply = await trio.to_thread.run_sync(
                 work, errand, abandon_on_cancel=True, limiter=self._threads
@@ -237,9 +199,7 @@ class Carrier:
             return Unauthorized(str(error))
         return error
 
-    def _get(
-        self, url: str, headers: Mapping[str, str], errand: _Errand, receive: Receive
-    ) -> Reply:
+    def _get(self, url: str, headers: Mapping[str, str], errand: Errand, receive: Receive) -> Reply:
         response = self._pools.request("GET", url, headers)
         whole = False
         try:
@@ -264,7 +224,7 @@ class Carrier:
         return reply
 
 
-def _receive(response: BaseHTTPResponse, reply: Reply, wanted: Wanted, errand: _Errand) -> None:
+def _receive(response: BaseHTTPResponse, reply: Reply, wanted: Wanted, errand: Errand) -> None:
     wanted.check(reply)
     offset, chunk = _first_byte(reply, wanted), FIRST_CHUNK
     while offset < wanted.stop:
@@ -279,7 +239,7 @@ def _receive(response: BaseHTTPResponse, reply: Reply, wanted: Wanted, errand: _
         offset = end
 
 
-def _receive_body(response: BaseHTTPResponse, reply: Reply, body: Body, errand: _Errand) -> None:
+def _receive_body(response: BaseHTTPResponse, reply: Reply, body: Body, errand: Errand) -> None:
     body.check(reply)
     # A body that breaks off is an HTTPError: shorter than its length, or without its last chunk.
     while data := response.read(CHUNK):
@@ -292,6 +252,10 @@ def _first_byte(reply: Reply, wanted: Wanted) -> int:
     if reply.status == 200:
         length = reply.headers.get("content-length")
         # Without a length, as long as it goes on: what breaks off is noticed, what is other, too.
+        encoding = reply.headers.get("content-encoding", "identity")
+        if length is None and encoding != "identity":
+            # With a length it tells how the file is stored, and these are its bytes.
+            raise Unavailable(f"{reply.url}: {encoding} on the way, which was not asked for")
         if length is not None and length != str(wanted.size):
             raise RemoteChanged(f"{reply.url}: {length} bytes, {wanted.size} were expected")
         return 0

@@ -33,8 +33,16 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Origin
 
+    def _number(self) -> int:
+        return int(self.path.rpartition("/")[2].removesuffix(".fits"))
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(self.server.size(self._number())))
+        self.end_headers()
+
     def do_GET(self) -> None:
-        number = int(self.path.rpartition("/")[2].removesuffix(".fits"))
+        number = self._number()
         found = re.match(r"bytes=(\d+)-(\d+)", self.headers["Range"])
         assert found
         start, stop = int(found[1]), int(found[2]) + 1
@@ -82,19 +90,27 @@ class Origin(ThreadingHTTPServer):
         return len(taken), sum(stop - start for _, start, stop in taken)
 
 
-def _entries(origin: Origin, listed: int) -> list[Entry]:
+def _entries(origin: Origin, listed: int, told: Mapping[int, int]) -> list[Entry]:
     prefix = f"cadc:{COLLECTION}"
-    found = [Entry("large", f"{prefix}/{n}.fits", origin.size(n)) for n in range(FILES)]
+    found = [
+        Entry("large", f"{prefix}/{n}.fits", told.get(n, origin.size(n))) for n in range(FILES)
+    ]
     return found + [Entry("long", f"{prefix}/e{n}.fits", 1000 + n) for n in range(listed)]
 
 
 @contextmanager
 def running(
-    where: Path, contents: Mapping[int, bytes] | None = None, listed: int = 1
+    where: Path,
+    contents: Mapping[int, bytes] | None = None,
+    listed: int = 1,
+    told: Mapping[int, int] | None = None,
 ) -> Iterator[tuple[Mount, list[Path], Origin]]:
-    """A mount, the paths of its large files, and their origin; *listed* files are a directory."""
+    """A mount, the paths of its large files, and their origin; *listed* files are a directory.
+
+    *told* are sizes that the metadata have wrong.
+    """
     with (
-        Origin(contents or {}) as origin, Tables(_entries(origin, listed)) as tables,
+        Origin(contents or {}) as origin, Tables(_entries(origin, listed, told or {})) as tables,
         _serving(origin), _serving(tables),
     ):  # fmt: skip
         path = where / "large"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import random
 import threading
@@ -25,6 +26,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: Server
+    encoding = ""
 
     def do_HEAD(self) -> None:
         self.send_response(200)
@@ -55,6 +57,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", said)
         if length is not None:
             self.send_header("Content-Length", str(len(body) if length == -1 else length))
+        if self.encoding:
+            self.send_header("Content-Encoding", self.encoding)
+        self.encoding = ""
         self.end_headers()
         self.wfile.write(body)
 
@@ -83,6 +88,26 @@ class Handler(BaseHTTPRequestHandler):
 
     def whole(self) -> None:
         self._answer(200, CONTENT, None)
+
+    def long(self) -> None:
+        start, stop = self._range()
+        said = f"bytes {start}-{stop - 1}/{len(CONTENT)}"
+        self._answer(206, CONTENT[start:stop] + bytes(300_000), said)
+
+    def unmeasured(self) -> None:
+        start, stop = self._range()
+        said = f"bytes {start}-{stop - 1}/{len(CONTENT)}"
+        self._answer(206, CONTENT[start:stop], said, None)
+        self.close_connection = True
+
+    def stored_packed(self) -> None:
+        self.encoding = "gzip"
+        self.good()
+
+    def packed_on_the_way(self) -> None:
+        self.encoding = "gzip"
+        self._answer(200, gzip.compress(CONTENT), None, None)
+        self.close_connection = True
 
     def other_whole(self) -> None:
         self._answer(200, CONTENT[:-1], None)
@@ -151,7 +176,8 @@ async def fetched(file: StoredFile, start: int, stop: int) -> bytes:
 @pytest.mark.parametrize(
     "faults",
     [
-        [], ["short"], ["reset"], ["busy", "busy"], ["wrong_range"], ["whole"],
+        [], ["short"], ["reset"], ["busy", "busy"], ["wrong_range"], ["whole"], ["long"],
+        ["unmeasured"], ["stored_packed"], ["packed_on_the_way", "good"],
         ["short", "short", "busy", "short", "reset"],
     ],
 )  # fmt: skip
@@ -174,6 +200,7 @@ async def test_the_bytes_arrive(server: Server, faults: list[str]) -> None:
         ("other_size", RemoteChanged),
         ("other_whole", RemoteChanged),
         ("other_digest", RemoteChanged),
+        ("packed_on_the_way", Unavailable),
         ("lost", NotFound),
         ("closed", Forbidden),
         ("busy", Unavailable),

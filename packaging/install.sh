@@ -57,6 +57,8 @@ install_cadcfs() {
 }
 
 install_service() {
+    command -v systemctl > /dev/null && command -v systemd-sysusers > /dev/null ||
+        { say "there is no systemd here; see docs/howto/shared-server.md for fstab" >&2; exit 1; }
     say "installing the service on /mnt/cadc"
     cp "$SOURCE/systemd/cadcfs.service" "$UNIT"
     mkdir -p /etc/sysusers.d

@@ -24,6 +24,7 @@ from cadcfs.errors import CadcfsError, UserError
 from cadcfs.jobs.opening import ANONYMOUS, opened
 from cadcfs.kernel import watchdog
 from cadcfs.kernel.allowance import StatAllowance
+from cadcfs.kernel.attaching import attach
 from cadcfs.kernel.callers import Lookers
 from cadcfs.kernel.failures import Failures
 from cadcfs.kernel.forgetting import Forgetting
@@ -171,11 +172,7 @@ def _attach(operations: Operations, mountpoint: Path, settings: Settings) -> Non
     options = {"fsname=cadc:", "subtype=cadcfs", "default_permissions"}
     if settings.allow_other:
         options.add("allow_other")
-    try:
-        pyfuse3.init(operations, str(mountpoint), options)
-    except RuntimeError as exc:
-        hint = " (allow_other needs user_allow_other in /etc/fuse.conf)" * settings.allow_other
-        raise UserError(f"cannot mount on {mountpoint}: {exc}; is fuse3 installed?{hint}") from exc
+    attach(operations, mountpoint, options)
 
 
 async def _announce(mountpoint: Path, catalogue: Catalogue, ready: Callable[[], None]) -> None:

@@ -14,6 +14,7 @@ from cadcfs import __version__
 from cadcfs.cli import cache, configuration
 from cadcfs.cli import jobs as jobs_commands
 from cadcfs.cli.demo import demo, faults_help
+from cadcfs.cli.doctor import doctor
 from cadcfs.cli.fetch import fetch
 from cadcfs.cli.helper import install_helper
 from cadcfs.cli.info import info, refresh
@@ -41,6 +42,7 @@ app.command()(status)
 app.command()(offline)
 app.command()(info)
 app.command()(refresh)
+app.command()(doctor)
 app.command()(fetch)
 app.command()(query)
 app.add_typer(jobs_commands.app, name="jobs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cadcfs.cli.output import note
 from cadcfs.errors import UserError
 
 if TYPE_CHECKING:
@@ -55,6 +57,19 @@ def mount(
         mounting.run(settings, mountpoint, recent, lambda: tell(""))
 
     in_background(work)
+    if not settings.allow_other:
+        _tell_who(mountpoint)
+
+
+def _tell_who(mountpoint: Path) -> None:
+    """Say why it is nobody, where somebody was to be expected: an expired certificate."""
+    try:
+        told = json.loads((mountpoint / ".cadcfs" / "status.json").read_text())
+    except OSError:
+        # A mount for another user, who is told by `cadcfs status`.
+        return
+    if told["identity"]["note"]:
+        note(f"mounted, but as nobody: {told['identity']['note']}")
 
 
 def umount(

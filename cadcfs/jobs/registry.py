@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
-from cadcfs.errors import BadRequest, Exists, NotFound
+from cadcfs.errors import BadRequest, Exists, NotFound, UserError
 from cadcfs.jobs.record import ENDED, Job, Phase, Wish
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,12 @@ class Registry:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             self._database = _opened(file)
+        except sqlite3.OperationalError as exc:
+            # Not damage: the disk is full, or cannot be written.
+            raise UserError(
+                f"the list of jobs {file} cannot be opened ({exc}); make room on that disk, or "
+                "name another directory with --cache-dir"
+            ) from exc
         except sqlite3.DatabaseError as exc:
             aside = file.with_suffix(f".damaged-{int(time.time())}")
             log.warning("the list of jobs cannot be read (%s); it is set aside as %s", exc, aside)

@@ -176,6 +176,10 @@ class Hosts:
                     trouble.reason = str(trouble.verdict)
         return trouble.verdict
 
+    async def availability(self, url: str) -> CadcfsError | None:
+        """Why the service behind *url* says, or shows, that it cannot be used; None where not."""
+        return await self._availability(service_of(url))
+
     async def _availability(self, service: str) -> CadcfsError | None:
         """Why *service* cannot be used; None where it can, as far as it tells."""
         if self._http is None:

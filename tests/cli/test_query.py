@@ -81,6 +81,26 @@ def test_a_query_into_a_pipe_and_into_files(cadcfs: Cadcfs, tmp_path: Path) -> N
     assert sorted(os.listdir(tmp_path)) == ["cache", "r.fits", "r.parquet", "r.vot"]
 
 
+def test_a_result_into_a_pipe_that_has_a_name_and_through_a_link(
+    cadcfs: Cadcfs, tmp_path: Path
+) -> None:
+    """What stands there stays what it is."""
+    pipe, link, real = tmp_path / "pipe", tmp_path / "link.csv", tmp_path / "real.csv"
+    os.mkfifo(pipe)
+    real.write_text("older")
+    link.symlink_to(real.name)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True)
+    assert said(cadcfs("query", QUERY, "--format", "csv", "-o", pipe)) == ""
+    rows = reader.communicate(timeout=60)[0]
+    assert rows.startswith("collection,observationID\n")
+    assert pipe.is_fifo()
+    assert said(cadcfs("query", QUERY, "-o", link)) == ""
+    assert link.is_symlink()
+    assert real.read_text() == rows
+    assert said(cadcfs("query", QUERY, "-o", "-")) == rows
+    assert sorted(os.listdir(tmp_path)) == ["cache", "link.csv", "pipe", "real.csv"]
+
+
 def test_a_query_with_an_upload_and_a_limit(cadcfs: Cadcfs, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("id,name\n7,CFHT\n")
     done = cadcfs(
@@ -119,6 +139,10 @@ def test_a_query_that_runs_out_of_time_goes_on_as_a_job(
     assert said(done).split() == ["id", "7", "7"]
     assert "going on as a job" in done.stderr
     assert "cut after 2 rows, as maxrec says" in done.stderr
+    faults(kind="row-cap", path="^/argus/async", rows=7)
+    done = cadcfs("query", "SELECT obsID, observationID FROM caom2.Observation")
+    assert len(said(done).splitlines()) == 8
+    assert "cut after 7 rows, the archive's limit for a result of 2 columns" in done.stderr
     assert said(cadcfs("jobs")) == ""
 
 

@@ -12,7 +12,11 @@ import typer
 from cadcfs import __version__
 from cadcfs.cli import app
 
-EXIT = "0 done; 1 failed, and one sentence on standard error says why; 2 wrong usage."
+EXIT = (
+    "0 done; 1 failed, and one sentence on standard error says why (`doctor`: there is a problem; "
+    "`cache verify`: something was damaged; `fetch`: some file did not come; `jobs wait`: the job "
+    "is not COMPLETED); 2 wrong usage; 130 ended by ^C."
+)
 HEAD = (
     "Made from the command's own help by `make docs`. `cadcfs COMMAND --help` says the same; there "
     "is a man page for each."

@@ -1,6 +1,7 @@
 """The `cadcfs` command: one module a group of commands; parses, calls, prints, exit codes.
 
-Exit codes: 0 done, 1 failed (one sentence on standard error says why), 2 wrong usage.
+Exit codes: 0 done, 1 failed (one sentence on standard error says why; or something was found, by
+`doctor` and `cache verify`), 2 wrong usage, 130 ended by ^C.
 """
 
 from __future__ import annotations

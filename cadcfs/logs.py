@@ -3,6 +3,9 @@
 One line per event that an operator can act on: what, where, what to do. What a kernel request
 causes, also in threads and in work that goes on behind, carries its id, which the archive gets as
 RUNID (a parameter of all DALI services, and of UWS jobs): a line here finds its query there.
+
+No line and no traceback holds a secret: tokens, passwords and pre-authorised addresses are struck
+out on the way.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -91,12 +95,54 @@ class JsonLines(logging.Formatter):
         return json.dumps(told, ensure_ascii=False, default=str)
 
 
+SECRETS = (
+    # A token is two parts in base64; one of a pre-authorised address stands in the path. Both are
+    # long: no name in the archive looks like that.
+    re.compile(r"[A-Za-z0-9+=_-]{16,}~[A-Za-z0-9+=_-]{16,}"),
+    re.compile(r"(?i)(?<=bearer )[^\s\"',;]+|(?<=basic )[A-Za-z0-9+/=]{4,}"),
+    re.compile(r"""(?i)(?<=cadc_sso=)"?[^\s\"';]+"?|(?<=password=)[^\s&\"']+"""),
+    re.compile(r"(?i)(?<=://)[^/@\s:]+:[^/@\s]+(?=@)"),
+    re.compile(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"),
+)
+"""What no line may hold."""
+STRUCK = "[secret]"
+
+
+def redacted(text: str) -> str:
+    """*text* without secrets."""
+    for secret in SECRETS:
+        text = secret.sub(STRUCK, text)
+    return text
+
+
+class Redacting(logging.Formatter):
+    """Writes what another formatter writes, tracebacks as well, without secrets."""
+
+    def __init__(self, inner: logging.Formatter | None = None) -> None:
+        super().__init__()
+        self._inner = inner or logging.Formatter(LINE)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(self._inner.format(record))
+
+
+class _Struck(logging.Filter):
+    """Strikes secrets out of a record, for a handler that formats by itself (the journal's)."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if record.exc_info:
+            text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
+        record.msg, record.args, record.exc_info = redacted(text), None, None
+        return True
+
+
 class RecentLines(logging.Handler):
     """The last lines at INFO and above, for `.cadcfs/log`, and the last that went wrong."""
 
     def __init__(self, lines: int = 500) -> None:
         super().__init__(logging.INFO)
-        self.setFormatter(logging.Formatter(LINE))
+        self.setFormatter(Redacting())
         self.addFilter(_WithCause())
         self._lines: deque[str] = deque(maxlen=lines)
         self._wrong: deque[str] = deque(maxlen=LAST_ERRORS)
@@ -160,13 +206,14 @@ def _handler(file: Path | None, form: LogFormat) -> logging.Handler:
     else:
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file.touch(mode=0o600)
             handler = logging.FileHandler(file)
         except OSError as exc:
             raise UserError(
                 f"the log {file} cannot be written ({os.strerror(exc.errno or 0)}); "
                 "name another directory with --cache-dir"
             ) from exc
-    handler.setFormatter(JsonLines() if form is LogFormat.json else logging.Formatter(LINE))
+    handler.setFormatter(Redacting(JsonLines() if form is LogFormat.json else None))
     return handler
 
 
@@ -178,4 +225,5 @@ def _journal() -> logging.Handler:
     handler: logging.Handler = JournaldLogHandler(
         ROOT, Facility.DAEMON, use_message_id=False, socket_path=JOURNAL
     )
+    handler.addFilter(_Struck())
     return handler

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from cadcfs.archive.datalink import DataLink
 from cadcfs.archive.files import Files
 from cadcfs.archive.records import Artifact
+
+LEAVE = re.compile(r"(?<=/files/)[A-Za-z0-9+=_-]+~[A-Za-z0-9+=_-]+/")
+"""What lets whoever has the address read the file: `/files/<token>/<artifact URI>`."""
 
 
 class Addresses:
@@ -23,7 +27,9 @@ class Addresses:
         if elsewhere:
             planes = sorted({a.publisher_id for a in elsewhere.values()})
             links = await self._datalink.downloads(planes)
-            here += [link.url for link in links if _is_of(link.uri, link.url, elsewhere)]
+            here += [
+                without_leave(link.url) for link in links if _is_of(link.uri, link.url, elsewhere)
+            ]
         return sorted(here)
 
 
@@ -31,3 +37,8 @@ def _is_of(uri: str | None, url: str, wanted: dict[str, Artifact]) -> bool:
     if uri is not None:
         return uri in wanted
     return any(url.endswith(artifact.base_name) for artifact in wanted.values())
+
+
+def without_leave(url: str) -> str:
+    """The plain address of what *url* is pre-authorised for: a secret is shown to nobody."""
+    return LEAVE.sub("", url)

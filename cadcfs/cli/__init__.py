@@ -26,6 +26,7 @@ from cadcfs.cli.query import query
 from cadcfs.cli.status import status
 from cadcfs.cli.tables import collections, tables
 from cadcfs.errors import CadcfsError
+from cadcfs.logs import redacted
 
 app = typer.Typer(
     help="The Canadian Astronomy Data Centre as a folder.",
@@ -74,5 +75,5 @@ def main() -> None:
     try:
         app()
     except CadcfsError as exc:
-        typer.echo(f"cadcfs: {exc}", err=True)
+        typer.echo(f"cadcfs: {redacted(str(exc))}", err=True)
         sys.exit(1)

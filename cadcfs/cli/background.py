@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 
 from cadcfs.errors import CadcfsError
+from cadcfs.logs import redacted
 
 READY = b"ready\n"
 
@@ -53,9 +54,9 @@ def _daemon(work: Callable[[Callable[[str], None]], None], write_end: int) -> No
         work(lambda text: tell(READY + text.encode()))
         code = 0
     except CadcfsError as exc:
-        tell(str(exc).encode())
+        tell(redacted(str(exc)).encode())
     except BaseException:  # noqa: BLE001  (the last words of a daemon without a terminal)
-        tell(traceback.format_exc().encode())
+        tell(redacted(traceback.format_exc()).encode())
     finally:
         sys.stdout.flush()
         os._exit(code)

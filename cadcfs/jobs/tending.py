@@ -20,6 +20,7 @@ from cadcfs.jobs.fetching import overflow, receive
 from cadcfs.jobs.polling import Poller
 from cadcfs.jobs.record import Job, Phase, Wish
 from cadcfs.jobs.turns import Turns
+from cadcfs.logs import redacted
 from cadcfs.tasks import guarded
 
 log = logging.getLogger(__name__)
@@ -210,7 +211,7 @@ class Tending:
             words = await self._uws.error(remote)
             log.warning("job %s failed at the archive: %s", job.name, " ".join(words.split()))
             await self._desk.change(
-                job, phase=Phase.ERROR, document=remote.document, error=f"{words}\n"
+                job, phase=Phase.ERROR, document=remote.document, error=f"{redacted(words)}\n"
             )
         elif remote.document != job.document:
             await self._desk.change(job, document=remote.document, phase=progress(remote.phase))
@@ -236,7 +237,7 @@ class Tending:
                 await self._desk.change(job, phase=Phase.COMPLETED)
                 return
         words = f"The result could not be brought here: {reason}\nOpen it to try again.\n"
-        await self._desk.change(job, phase=Phase.COMPLETED, error=words)
+        await self._desk.change(job, phase=Phase.COMPLETED, error=redacted(words))
 
     async def fetch(self, job: Job) -> None:
         """Have the whole result on disk; one transfer however many ask.
@@ -270,7 +271,7 @@ class Tending:
             job.key,
             job.wish or Wish.RUN,
             phase=Phase.ERROR,
-            error=f"{words}\n",
+            error=f"{redacted(words)}\n",
         )
 
 

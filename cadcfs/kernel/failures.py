@@ -6,6 +6,8 @@ import errno
 import time
 from collections import OrderedDict
 
+from cadcfs.logs import redacted
+
 MOST = 1000
 """Directories whose last failure is remembered."""
 
@@ -20,7 +22,7 @@ class Failures:
         """Remember that a call in *directory* failed with errno *number*."""
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         name = errno.errorcode.get(number, str(number))
-        self._lines[directory] = f"{when} {name}: {reason}\n"
+        self._lines[directory] = f"{when} {name}: {redacted(reason)}\n"
         self._lines.move_to_end(directory)
         while len(self._lines) > MOST:
             self._lines.popitem(last=False)

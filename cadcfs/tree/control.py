@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeGuard
 
 from cadcfs.errors import CadcfsError
+from cadcfs.logs import redacted
 from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.node import Child, Directory, Entries
 from cadcfs.tree.plain import ControlFile
@@ -102,7 +103,7 @@ class Controls:
         if answer.since is not None:
             lines.append(f"-- being asked since {_date(answer.since)}")
         if answer.error:
-            lines.append(f"-- failed: {answer.error}")
+            lines.append(f"-- failed: {redacted(answer.error)}")
         return "".join(f"{line}\n" for line in lines)
 
 

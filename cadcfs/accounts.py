@@ -23,10 +23,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class View:
-    """The archive as one identity sees it, with that one's jobs."""
+    """The archive as one identity sees it, with that one's jobs; *name* is the account's."""
 
     engine: Engine
     desks: Desks
+    name: str = ""
 
 
 Show = Callable[[View], list[int]]
@@ -102,7 +103,7 @@ class Accounts:
             acting_as(name, wallet, self._settings, public) as engine,
             opened(self._settings, engine.client, engine.services, name, engine.root) as desks,
         ):
-            self.view = View(engine, desks)
+            self.view = View(engine, desks, name)
             engine.nursery.start_soon(guarded, desks.start)
             task_status.started(self._window.show(self.view))
             await left.wait()

@@ -127,11 +127,16 @@ class _Trees:
         self._settings = settings
         self._told = told
         self._now = time.time_ns()
+        self._public_jobs: JobsDirectory | None = None
         self.failures = Failures()
 
     def of(self, view: View) -> tuple[Directory, Controls]:
         catalogue, desks = view.engine.catalogue, view.desks
-        jobs = JobsDirectory(desks.jobs, desks.results, desks.short_forms)
+        jobs = self._public_jobs
+        if jobs is None or view.name:
+            parts = (desks.jobs, desks.results, desks.short_forms)
+            jobs = JobsDirectory(*parts, others=jobs, owner=view.name)
+            self._public_jobs = self._public_jobs or jobs
         tables = _tables(view.engine, self._settings, self._now)
         controls = Controls(catalogue, self.failures.text, self._now)
         return root(catalogue, jobs, tables, self._told, self._now), controls

@@ -36,16 +36,25 @@ log = logging.getLogger(__name__)
 
 
 class JobsDirectory:
-    """All jobs made here; those made elsewhere open by the archive's id."""
+    """All jobs made here; those made elsewhere open by the archive's id.
+
+    *owner* is the account that has logged in; then *others* are the jobs that were made by nobody
+    in particular, and stay where they were.
+    """
 
     key = "/jobs"
 
-    def __init__(self, jobs: Jobs, results: Results, short_forms: Path) -> None:
+    def __init__(
+        self, jobs: Jobs, results: Results, short_forms: Path,
+        others: JobsDirectory | None = None, owner: str = "",
+    ) -> None:  # fmt: skip
+        self._others = others
+        self._home = f"{self.key} of {owner}" if owner else self.key
         self._jobs = jobs
         self._results = results
         self._directories: dict[int, JobDirectory] = {}
         self._queries = Workspace(
-            self.key, lambda: self.key, short_forms, self._take, self._is_fixed, self._run
+            self._home, lambda: self.key, short_forms, self._take, self._is_fixed, self._run
         )
         # Which file has made which job that it has not run yet.
         self._made: dict[str, int] = {}
@@ -59,7 +68,8 @@ class JobsDirectory:
         return
 
     async def entries(self) -> Entries:
-        children: dict[str, Node] = dict(await self._queries.files())
+        children: dict[str, Node] = dict(await self._others.entries()) if self._others else {}
+        children |= dict(await self._queries.files())
         try:
             for archive_id in await self._jobs.elsewhere():
                 children[archive_id] = UnknownJob(self, archive_id)
@@ -71,6 +81,8 @@ class JobsDirectory:
     async def child(self, name: str) -> Child | None:
         if name.startswith(".") or not _is_text(name):
             return None
+        if (others := await self._elsewhere(name)) is not None:
+            return await others.child(name)
         node: Node | None = None
         if name.endswith(SHORT):
             node = await self._queries.find(name)
@@ -83,10 +95,23 @@ class JobsDirectory:
                 node = UnknownJob(self, name)
         return None if node is None else Child(node, certain=False)
 
+    async def has(self, name: str) -> bool:
+        """True for a job of this name or archive id, and for a query of the short form."""
+        if name.endswith(SHORT):
+            return await self._queries.find(name) is not None
+        return await self._jobs.find(name) is not None
+
+    async def _elsewhere(self, name: str) -> JobsDirectory | None:
+        """The directory that really has *name*, where it is not this one."""
+        others = self._others
+        is_theirs = others is not None and not await self.has(name) and await others.has(name)
+        return others if is_theirs else None
+
     async def make_directory(self, name: str) -> JobDirectory:
         self._check(name)
         if name.endswith(SHORT):
             raise BadRequest(f"{self.key}/{name}: a job is not called *{SHORT}")
+        await self._check_others(name)
         job = await self._jobs.add(name)
         self._changed_ns = time.time_ns()
         return self._directory(job)
@@ -96,15 +121,26 @@ class JobsDirectory:
             raise ReadOnly(f"{self.key}/{name}: only directories and *{SHORT} are made here")
         stem = name.removesuffix(SHORT)
         self._check(stem)
+        await self._check_others(stem)
         if await self._jobs.find(stem) is not None:
             raise Exists(f"there is a job {stem} already")
         file, opened = await self._queries.create(name)
         return file, opened
 
+    async def _check_others(self, name: str) -> None:
+        if self._others is not None and await self._others.has(name):
+            raise Exists(f"there is a job {name} already, made without a login")
+
     async def remove(self, name: str) -> None:
+        if (others := await self._elsewhere(name)) is not None:
+            await others.remove(name)
+            return
         await self._queries.remove(name)
 
     async def remove_directory(self, name: str) -> None:
+        if (others := await self._elsewhere(name)) is not None:
+            await others.remove_directory(name)
+            return
         job = await self._jobs.find(name)
         if job is None or job.name != name:
             raise NotFound(f"there is no job {name}")
@@ -137,7 +173,7 @@ class JobsDirectory:
     def _directory(self, job: Job) -> JobDirectory:
         if job.key not in self._directories:
             self._directories[job.key] = JobDirectory(
-                self._jobs, self._results, job, f"{self.key}/{job.key}"
+                self._jobs, self._results, job, f"{self._home}/{job.key}"
             )
         return self._directories[job.key]
 

@@ -52,7 +52,7 @@ def test_tracebacks_hold_no_secret(tmp_path: Path) -> None:
         raise ValueError(f"https://x/minoc/files/{TOKEN}/cadc:A/b.fits")
     except ValueError:
         record = logging.LogRecord("cadcfs", logging.ERROR, "", 0, "%s", (TOKEN,), sys.exc_info())
-    written = Redacting().format(record)
+    written = Redacting(logging.Formatter("%(message)s")).format(record)
     assert "Traceback" in written
     assert TOKEN not in written
 

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import StrEnum
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
 
 from cadcfs.errors import UserError
@@ -207,7 +208,8 @@ def _handler(file: Path | None, form: LogFormat) -> logging.Handler:
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             file.touch(mode=0o600)
-            handler = logging.FileHandler(file)
+            # Opened anew when logrotate has moved it.
+            handler = WatchedFileHandler(file)
         except OSError as exc:
             raise UserError(
                 f"the log {file} cannot be written ({os.strerror(exc.errno or 0)}); "

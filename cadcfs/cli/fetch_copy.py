@@ -41,6 +41,23 @@ class Version:
         return (self.md5 or f"{self.size}-{self.mtime_ns}")[:12]
 
 
+class _Furthest:
+    """Tells of bytes once, also when a try begins again."""
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+        self._here = self._furthest = 0
+
+    def begin(self) -> None:
+        self._here = 0
+
+    def told(self, came: int, size: int) -> None:
+        self._here += came
+        if self._here > self._furthest:
+            self._told(self._here - self._furthest, size)
+            self._furthest = self._here
+
+
 def bring(file: Wanted, destination: Path | None, told: Told) -> bool:
     """Bring *file* whole and verified; False if it was there already. Blocking.
 
@@ -51,11 +68,13 @@ def bring(file: Wanted, destination: Path | None, told: Told) -> bool:
     UserError
         Its bytes do not match their checksum, or another command is at it.
     """
+    furthest = _Furthest(told)
     for pause in (*PAUSES, None):
         try:
+            furthest.begin()
             if destination is None:
-                return _warm(file.path, told)
-            return _copy(file.path, destination / file.target, told)
+                return _warm(file.path, furthest.told)
+            return _copy(file.path, destination / file.target, furthest.told)
         except OSError as exc:
             if pause is None or exc.errno not in PASSING:
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from cadcfs.cli.session import AsJson
 from cadcfs.errors import UserError
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ def logout(registry_url: Registry = None, options: Options = None) -> None:
     typer.echo("logged out")
 
 
-def whoami(registry_url: Registry = None, options: Options = None) -> None:
+def whoami(registry_url: Registry = None, options: Options = None, as_json: AsJson = False) -> None:
     """Say as whom mounts of yours ask the archive, and whether it agrees."""
     settings = _settings(registry_url, options)
     from cadcfs.archive.session import identity_of
@@ -99,6 +101,13 @@ def whoami(registry_url: Registry = None, options: Options = None) -> None:
         name = _asking(settings, lambda desk: _taken_for(desk, identity))
         if not name:
             raise UserError(f"the archive takes {identity} for nobody; log in again")
+    if as_json:
+        told = {
+            "name": identity.name, "how": identity.how, "until": identity.until,
+            "note": identity.note,
+        }  # fmt: skip
+        typer.echo(json.dumps(told, ensure_ascii=False))
+        return
     typer.echo(str(identity))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -39,9 +40,11 @@ def ask(
     """Run *work* with a session; ^C ends it with code 130."""
     import trio
 
-    from cadcfs import config
+    from cadcfs import config, logs
 
     settings = config.load({"registry_url": registry_url, "cache_dir": cache_dir})
+    # RUNID of all that this command asks.
+    logs.set_cause(f"cadcfs-{secrets.token_hex(4)}")
     # What is worth a word at the command line is said by the command.
     logging.getLogger("cadcfs").addHandler(logging.NullHandler())
     try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from cadcfs.config import load
 
 
 def cadcfs(*words: object, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -76,3 +79,31 @@ def test_generic_mount_options_say_nothing(empty: Path, tmp_path: Path) -> None:
         CADCFS_REGISTRY_URL="http://127.0.0.1:9/", CADCFS_CACHE_DIR=str(tmp_path / "c"),
     )  # fmt: skip
     refused(done, "no registry answers")
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"), [("cadcfs fe", "fetch"), ("cadcfs cache ver", "verify")]
+)
+def test_the_shell_completes_commands(typed: str, completed: str) -> None:
+    told = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("cadcfs")],
+        capture_output=True, text=True, timeout=60, check=False,
+        env=os.environ | told | {"_CADCFS_COMPLETE": "complete_bash"},
+    )  # fmt: skip
+    assert done.stdout.split() == [completed]
+
+
+def test_config_show_tells_where_each_setting_was_set(tmp_path: Path) -> None:
+    done = cadcfs("config", "show", "-o", "registry_url=http://me:secret@h/x", CADCFS_READ_TIME="5")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert 'registry_url = "http://me:***@h/x"  # from the command line' in lines
+    assert "read_time = 5.0  # from the environment" in lines
+    assert 'names = "archive"' in lines
+    # What is printed can be a settings file.
+    file = tmp_path / "config.toml"
+    file.write_text(done.stdout)
+    assert load({}, {}, (file,)).read_time == 5.0
+    told = json.loads(cadcfs("config", "show", "--json").stdout)
+    assert told["names"] == {"value": "archive", "from": "default"}

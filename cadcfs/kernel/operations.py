@@ -45,6 +45,7 @@ from cadcfs.tree.node import (
     File,
     Node,
     Opened,
+    changed_ns,
     directory_attributes,
     is_directory,
     is_file,
@@ -391,7 +392,8 @@ class Operations(Writable):
 
     def _unmade(self, node: File) -> Attributes:
         """A file whose size is not known yet; nothing of it may be kept."""
-        return Attributes(stat.S_IFREG | permissions(node, 0o444), 0, self._started_ns, valid=0)
+        mode = stat.S_IFREG | permissions(node, 0o444)
+        return Attributes(mode, 0, changed_ns(node, self._started_ns), valid=0)
 
     def _entry(
         self,

@@ -123,8 +123,11 @@ class ResultFile:
     # As all files of a job: rm asks about each that cannot be written.
     permissions = 0o644
 
-    def __init__(self, key: str, results: Results, job_key: int, form: Format) -> None:
+    def __init__(
+        self, key: str, results: Results, job_key: int, form: Format, changed_ns: int
+    ) -> None:
         self.key = key
+        self.changed_ns = changed_ns
         self._results = results
         self._job_key = job_key
         self._form = form

@@ -15,8 +15,9 @@ from cadcfs.jobs.engine import Jobs
 from cadcfs.jobs.folder import SHORT, mark_run, was_run
 from cadcfs.jobs.record import ARCHIVE_FORM, Job
 from cadcfs.jobs.results import Results
-from cadcfs.tree.job import RESULTS, WAIT, JobDirectory, text_of
+from cadcfs.tree.job import WAIT, JobDirectory, text_of
 from cadcfs.tree.job_files import LONGEST_NAME, OpenFile, Workspace, WrittenFile
+from cadcfs.tree.job_shown import RESULTS
 from cadcfs.tree.junk_names import is_junk
 from cadcfs.tree.node import (
     Attributes,

@@ -263,6 +263,12 @@ def permissions(node: Node, usual: int) -> int:
     return found
 
 
+def changed_ns(node: Node, usual: int) -> int:
+    """When *node* changed last, where that is known before it is made."""
+    found: int = getattr(node, "changed_ns", usual)
+    return found
+
+
 def patience(node: File, usual: float) -> float:
     """Seconds that opening *node* may take; a file may have its own."""
     found: float = getattr(node, "patience", usual)

@@ -399,6 +399,7 @@ def test_bad_input(jobs: Path, tmp_path: Path, expected_log: list[str]) -> None:
     refused("echo RUN > one/phase", jobs, "Invalid argument")
     refused("echo GO > one/phase", jobs, "Invalid argument")
     refused("echo many > one/maxrec", jobs, "Invalid argument")
+    refused("echo 99999999999999999999 > one/maxrec", jobs, "Invalid argument")
     refused("mkdir one/more", jobs, "Read-only")
     refused("touch one/result.vot", jobs, "Read-only")
     for file in (picture, ragged, tmp_path / "cut.vot"):
@@ -498,6 +499,9 @@ def test_a_job_can_be_packed_and_copied(shared: Path, query: Path, tmp_path: Pat
     job = shared / "packed"
     typed(f"rsync {query} {shared}/packed.adql --inplace", tmp_path)
     assert ended(job) == "COMPLETED"
+    # What ls shows of a result that is not made yet is as old as the job.
+    dates = typed("ls -l --time-style=+%s packed", shared).splitlines()[1:]
+    assert all(abs(int(line.split()[5]) - time.time()) < ENDS for line in dates), dates
     for name in ("result.csv", "result.fits"):
         assert (job / name).stat().st_size == len((job / name).read_bytes()) > 0
     assert (job / "job.xml").stat().st_size == len((job / "job.xml").read_bytes())

@@ -49,7 +49,7 @@ install_cadcfs() {
     say "installing cadcfs into $HOME_OF_ALL"
     python3 -m venv "$HOME_OF_ALL"
     "$HOME_OF_ALL/bin/pip" install --quiet --disable-pip-version-check \
-        -c "$SOURCE/requirements.lock" "$SOURCE[demo,moc]"
+        -c "$SOURCE/requirements.lock" "${SOURCE}[demo,moc]"
     mkdir -p "$(dirname "$BIN")" "$MAN"
     ln -sf "$HOME_OF_ALL/bin/cadcfs" "$BIN"
     for page in "$HOME_OF_ALL"/share/man/man1/cadcfs*.1; do ln -sf "$page" "$MAN"; done
@@ -57,8 +57,10 @@ install_cadcfs() {
 }
 
 install_service() {
-    command -v systemctl > /dev/null && command -v systemd-sysusers > /dev/null ||
-        { say "there is no systemd here; see docs/howto/shared-server.md for fstab" >&2; exit 1; }
+    if ! command -v systemctl > /dev/null || ! command -v systemd-sysusers > /dev/null; then
+        say "there is no systemd here; see docs/howto/shared-server.md for fstab" >&2
+        exit 1
+    fi
     say "installing the service on /mnt/cadc"
     cp "$SOURCE/systemd/cadcfs.service" "$UNIT"
     mkdir -p /etc/sysusers.d

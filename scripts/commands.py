@@ -59,7 +59,7 @@ def _read(name: str, command: Any) -> Command:  # noqa: ANN401  (typer's own cla
             continue
         text = " ".join((parameter.help or "").split())
         if parameter.param_type_name == "argument":
-            shown = (parameter.metavar or parameter.name).upper()
+            shown = (parameter.metavar or parameter.name).upper() + "..." * (parameter.nargs != 1)
             arguments.append((shown if parameter.required else f"[{shown}]", text))
         else:
             options.append((_spelled(parameter), text))
@@ -128,7 +128,7 @@ def manual(command: Command, top: Command) -> str:
     if command.below:
         lines.append(".SH COMMANDS")
         for below in command.below:
-            lines += [".TP", f".B {_roff(below.synopsis)}", *_paragraphs(below.help)]
+            lines += [".TP", f".B {_roff(below.synopsis)}", *_paragraphs(below.help, ".IP")]
             if command is not top:
                 lines += [
                     line for name, text in (*below.arguments, *below.options)
@@ -154,10 +154,10 @@ def _named(title: str, named: tuple[tuple[str, str], ...]) -> list[str]:
     return lines
 
 
-def _paragraphs(text: str) -> list[str]:
+def _paragraphs(text: str, between: str = ".PP") -> list[str]:
     lines: list[str] = []
     for paragraph in text.split("\n\n"):
-        lines += [*([".PP"] if lines else []), *(_roff(line) for line in paragraph.splitlines())]
+        lines += [*([between] if lines else []), *(_roff(line) for line in paragraph.splitlines())]
     return lines
 
 

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,10 +15,8 @@ import trio
 from cadcfs import supervision, taskdump
 from cadcfs.accounts import Accounts, View, Window
 from cadcfs.archive.services import Services
-from cadcfs.archive.tables import Schema
-from cadcfs.archive.tap import Tap
 from cadcfs.config import Settings
-from cadcfs.engine import Engine, running
+from cadcfs.engine import running
 from cadcfs.errors import CadcfsError, UserError
 from cadcfs.jobs.opening import ANONYMOUS, opened
 from cadcfs.kernel import watchdog
@@ -39,10 +36,8 @@ from cadcfs.status import Status
 from cadcfs.tasks import guarded, lasting
 from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.control import Controls
-from cadcfs.tree.jobs import JobsDirectory
 from cadcfs.tree.node import Directory
-from cadcfs.tree.root import Told, root
-from cadcfs.tree.tables import TablesDirectory
+from cadcfs.trees import Trees
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +88,9 @@ async def _serve(
         public = View(engine, desks)
         status = Status(settings, mountpoint, engine, recent)
         told = Reports(settings, status, engine.client.hosts, recent).told()
-        trees = _Trees(settings, told)
-        operations = _operations(settings, trees, public)
+        failures = Failures()
+        trees = Trees(settings, told, failures.text)
+        operations = _operations(settings, trees.of(public), failures)
         forgetting = Forgetting()
         window = Window(lambda v: operations.show(*trees.of(v)), operations.leave, forgetting)
         async with trio.open_nursery() as nursery:
@@ -120,40 +116,13 @@ async def _serve(
                 log.info("unmounted %s", mountpoint)
 
 
-class _Trees:
-    """The files of each view, and what is told of them."""
-
-    def __init__(self, settings: Settings, told: Told) -> None:
-        self._settings = settings
-        self._told = told
-        self._now = time.time_ns()
-        self._public_jobs: JobsDirectory | None = None
-        self.failures = Failures()
-
-    def of(self, view: View) -> tuple[Directory, Controls]:
-        catalogue, desks = view.engine.catalogue, view.desks
-        jobs = self._public_jobs
-        if jobs is None or view.name:
-            parts = (desks.jobs, desks.results, desks.short_forms)
-            jobs = JobsDirectory(*parts, others=jobs, owner=view.name)
-            self._public_jobs = self._public_jobs or jobs
-        tables = _tables(view.engine, self._settings, self._now)
-        controls = Controls(catalogue, self.failures.text, self._now)
-        return root(catalogue, jobs, tables, self._told, self._now), controls
-
-
-def _tables(engine: Engine, settings: Settings, now: int) -> TablesDirectory:
-    schema = Schema(Tap(engine.client, engine.services), settings.listing_time)
-    origin = engine.catalogue.origin
-    return TablesDirectory(schema, engine.listings, origin, settings.names, now)
-
-
-def _operations(settings: Settings, trees: _Trees, public: View) -> Operations:
-    tree, controls = trees.of(public)
+def _operations(
+    settings: Settings, shown: tuple[Directory, Controls], failures: Failures
+) -> Operations:
     kind = OperationsWithXattrs if settings.xattr else Operations
     walks = Walks(settings.walk_allowance, settings.indexers.split(), settings.listing_time)
     return kind(
-        tree, controls, trees.failures, settings.cache_dir, _sizes(settings), walks,
+        *shown, failures, settings.cache_dir, _sizes(settings), walks,
         settings.listing_time,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""One total table, error -> errno, and the border round every handler.
+"""The border round every handler.
 
 pyfuse3 lets nothing but FUSEError through: any other exception would end the mount. So the
 decorator here turns everything else into an errno and one log line.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
@@ -16,6 +16,7 @@ import trio
 from pyfuse3 import FUSEError
 
 from cadcfs import errors
+from cadcfs.errnos import ERRNOS, sole_cause
 from cadcfs.kernel.inodes import StaleInodeError
 from cadcfs.kernel.requests import Requests
 
@@ -23,27 +24,6 @@ log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-ERRNOS: Mapping[type[errors.CadcfsError], int] = {
-    errors.CadcfsError: errno.EIO,
-    errors.NotFound: errno.ENOENT,
-    errors.NoContent: errno.ENOENT,
-    errors.Forbidden: errno.EACCES,
-    errors.Unauthorized: errno.EACCES,
-    errors.BadRequest: errno.EINVAL,
-    errors.Exists: errno.EEXIST,
-    errors.NotEmpty: errno.ENOTEMPTY,
-    errors.ReadOnly: errno.EROFS,
-    errors.Incomplete: errno.EIO,
-    errors.Pending: errno.EAGAIN,
-    errors.Unavailable: errno.EIO,
-    errors.TimedOut: errno.EIO,
-    errors.Offline: errno.EHOSTUNREACH,
-    errors.Busy: errno.EBUSY,
-    errors.RemoteChanged: errno.ESTALE,
-    errors.Corrupt: errno.EIO,
-    errors.UserError: errno.EIO,
-}
 
 OF_THE_DISK = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG, errno.EXDEV, errno.EMFILE}
@@ -71,13 +51,6 @@ def errno_of(exc: Exception) -> int:
         return errno.EIO
     log.error("EIO: unforeseen failure; please report this", exc_info=cause)
     return errno.EIO
-
-
-def sole_cause(exc: Exception) -> Exception:
-    """The one error inside nested groups: a nursery wraps even a single failure."""
-    while isinstance(exc, ExceptionGroup) and len(exc.exceptions) == 1:
-        exc = exc.exceptions[0]
-    return exc
 
 
 @runtime_checkable

@@ -39,23 +39,10 @@ class Told:
 
 
 def root(
-    catalogue: Catalogue, jobs: Directory, tables: Directory, told: Told, mtime_ns: int
+    catalogue: Catalogue, jobs: Directory, tables: Directory, told: Told | None, mtime_ns: int
 ) -> FixedDirectory:
-    """The root directory; `.cadcfs/` opens but is not listed."""
-    files: dict[str, Node] = {}
-    for name, text in told.texts.items():
-        files[name] = ControlFile(f"/.cadcfs/{name}", text, mtime_ns)
-    for name, (now, choose) in told.choices.items():
-        files[name] = SwitchFile(f"/.cadcfs/{name}", now, choose, mtime_ns)
-    control = FixedDirectory(
-        "/.cadcfs",
-        files,
-        unlisted={
-            "inode": InodesDirectory(told.describe, mtime_ns),
-            "login": ControlFile("/.cadcfs/login", told.login, mtime_ns),
-        },
-        permissions=0o500,
-    )
+    """The root directory; `.cadcfs/` opens but is not listed. Without *told* there is none."""
+    unlisted = {} if told is None else {".cadcfs": _control(told, mtime_ns)}
     return FixedDirectory(
         "/",
         {
@@ -66,5 +53,22 @@ def root(
             "jobs": jobs,
             "tables": tables,
         },
-        unlisted={".cadcfs": control},
+        unlisted=unlisted,
+    )
+
+
+def _control(told: Told, mtime_ns: int) -> FixedDirectory:
+    files: dict[str, Node] = {}
+    for name, text in told.texts.items():
+        files[name] = ControlFile(f"/.cadcfs/{name}", text, mtime_ns)
+    for name, (now, choose) in told.choices.items():
+        files[name] = SwitchFile(f"/.cadcfs/{name}", now, choose, mtime_ns)
+    return FixedDirectory(
+        "/.cadcfs",
+        files,
+        unlisted={
+            "inode": InodesDirectory(told.describe, mtime_ns),
+            "login": ControlFile("/.cadcfs/login", told.login, mtime_ns),
+        },
+        permissions=0o500,
     )

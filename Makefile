@@ -42,6 +42,7 @@ bench: $(READY)
 	$(call install,$(BENCH_PACKAGES))
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[bench]'
 	$(BIN)/python -m bench
+	$(BIN)/python -m scripts.documents
 
 check: $(READY)
 	$(BIN)/ruff check .

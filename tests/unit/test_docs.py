@@ -35,6 +35,13 @@ def test_each_setting_is_in_the_readme() -> None:
         assert f"`{field.name}`" in text, field.name
 
 
+def test_each_module_that_is_named_exists() -> None:
+    for place, text in documents().items():
+        for name in re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)", text):
+            roots = (ROOT, ROOT / "cadcfs", ROOT / "cadcfs" / "demo")
+            assert any((root / name).is_file() for root in roots), (place, name)
+
+
 def documents() -> dict[str, str]:
     """All that is written for people, by name."""
     places = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]

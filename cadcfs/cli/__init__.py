@@ -14,7 +14,8 @@ import typer
 from cadcfs import __version__
 from cadcfs.cli import cache, configuration
 from cadcfs.cli import jobs as jobs_commands
-from cadcfs.cli.demo import demo, faults_help
+from cadcfs.cli.demo import demo
+from cadcfs.cli.demo_faults import faults_help
 from cadcfs.cli.doctor import doctor
 from cadcfs.cli.fetch import fetch
 from cadcfs.cli.helper import install_helper

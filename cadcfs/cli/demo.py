@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
+from urllib.parse import urlsplit
 
 import typer
 from platformdirs import user_cache_path
 
-from cadcfs.demo.faults.kinds import FILTERS, KINDS, Option
+from cadcfs.cli.demo_faults import faults_of, short_forms
 from cadcfs.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Exception)
 
 PID_FILE = "demo.pid"
+PORT_FILE = "port"
 REQUEST_LOG = "requests.log"
 STOP_TIME = 15.0
 """Seconds for a running demo to end."""
@@ -45,43 +48,57 @@ class Serving:
     faults: tuple[Fault, ...]
 
 
+Where = Annotated[Path, typer.Argument(help="Where to mount it.")]
+Port = Annotated[
+    int,
+    typer.Option(help="Port on 127.0.0.1; 0 takes the one that a mount had last, or a free one."),
+]
+TlsPort = Annotated[
+    int, typer.Option(help="Port with TLS, for client certificates; 0 takes a free one.")
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Where the archive is built and kept; by default in the user's cache."),
+]
+ServeOnly = Annotated[bool, typer.Option("--serve-only", help="Mount nothing.")]
+Small = Annotated[bool, typer.Option("--small", help="Build small images (seconds, not a minute).")]
+Seed = Annotated[int, typer.Option(help="Another one makes other noise in the images.")]
+Background = Annotated[bool, typer.Option("--background", help="Return when the mount answers.")]
+Stop = Annotated[bool, typer.Option("--stop", help="End the one that runs behind.")]
+Faults = Annotated[
+    list[str] | None,
+    typer.Option(help="Something that goes wrong, see below; can be given several times."),
+]
+LikeCadc = Annotated[
+    bool, typer.Option("--like-cadc", help="Be as slow as CADC: the fault like-cadc.")
+]
+Latency = Annotated[float, typer.Option(help="Seconds before each answer: the fault latency.")]
+Bandwidth = Annotated[
+    float, typer.Option(help="Bytes per second for all together: the fault bandwidth.")
+]
+TokenLife = Annotated[float, typer.Option(help="Seconds that a login lasts.")]
+RequestLog = Annotated[
+    Path | None,
+    typer.Option(help="Text file, a line a request; by default requests.log in the data-dir."),
+]
+
+
 def demo(
-    mountpoint: Annotated[Path, typer.Argument(help="Where to mount it.")] = Path("sky"),
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
-    tls_port: Annotated[
-        int, typer.Option(help="Port with TLS, for client certificates; 0 takes a free one.")
-    ] = 0,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(help="Where the archive is built and kept; by default in the user's cache."),
-    ] = None,
-    serve_only: Annotated[bool, typer.Option("--serve-only", help="Mount nothing.")] = False,
-    small: Annotated[
-        bool, typer.Option("--small", help="Build small images (seconds, not a minute).")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Another one makes other noise in the images.")] = 0,
-    background: Annotated[
-        bool, typer.Option("--background", help="Return when the mount answers.")
-    ] = False,
-    stop: Annotated[bool, typer.Option("--stop", help="End the one that runs behind.")] = False,
-    fault: Annotated[
-        list[str] | None,
-        typer.Option(help="Something that goes wrong, see below; can be given several times."),
-    ] = None,
-    like_cadc: Annotated[
-        bool, typer.Option("--like-cadc", help="Be as slow as CADC: the fault like-cadc.")
-    ] = False,
-    latency: Annotated[
-        float, typer.Option(help="Seconds before each answer: the fault latency.")
-    ] = 0.0,
-    bandwidth: Annotated[
-        float, typer.Option(help="Bytes per second for all together: the fault bandwidth.")
-    ] = 0.0,
-    token_life: Annotated[float, typer.Option(help="Seconds that a login lasts.")] = 48 * 3600.0,
-    request_log: Annotated[
-        Path | None,
-        typer.Option(help="Text file, a line a request; by default requests.log in the data-dir."),
-    ] = None,
+    mountpoint: Where = Path("sky"),
+    port: Port = 0,
+    tls_port: TlsPort = 0,
+    data_dir: DataDir = None,
+    serve_only: ServeOnly = False,
+    small: Small = False,
+    seed: Seed = 0,
+    background: Background = False,
+    stop: Stop = False,
+    fault: Faults = None,
+    like_cadc: LikeCadc = False,
+    latency: Latency = 0.0,
+    bandwidth: Bandwidth = 0.0,
+    token_life: TokenLife = 48 * 3600.0,
+    request_log: RequestLog = None,
 ) -> None:
     """Serve a small archive of simulated data on this machine, and mount it.
 
@@ -89,31 +106,51 @@ def demo(
     their passwords, certificates, and the addresses of the request log and of the faults. Ends on
     SIGTERM or ^C. docs/demo.md tells more.
     """
-    from cadcfs.cli.background import in_background
-
     data_dir = (data_dir or user_cache_path("cadcfs") / "demo").absolute()
     if stop:
         _stop(data_dir / PID_FILE, mountpoint.absolute())
         return
-    wrong = [*(fault or ()), *_short_forms(like_cadc, latency, bandwidth)]
-    faults = _faults(wrong)
+    wrong = [*(fault or ()), *short_forms(like_cadc, latency, bandwidth)]
+    faults = faults_of(wrong)
     archive = _built(data_dir, small=small, seed=seed)
     where = None if serve_only else mountpoint.absolute()
     if where is not None:
-        from cadcfs.kernel import mountpoints
-
-        _clean_up_after_a_crash(data_dir / PID_FILE, where)
-        # What is below a dead mount cannot be asked whether it is there.
-        if mountpoints.mounted_type(where) is None and not os.path.lexists(where):
-            where.mkdir(parents=True)
-        mountpoints.prepare(where)
+        _prepare(where, data_dir)
+        port = port or port_of_last_time(data_dir / PORT_FILE)
     log = (request_log or data_dir / REQUEST_LOG).absolute()
-    serving = Serving(archive, data_dir, port, tls_port, log, token_life, faults)
+    _run(Serving(archive, data_dir, port, tls_port, log, token_life, faults), where, background)
+
+
+def _prepare(where: Path, data_dir: Path) -> None:
+    """Have an empty directory to mount on."""
+    from cadcfs.kernel import mountpoints
+
+    _clean_up_after_a_crash(data_dir / PID_FILE, where)
+    # What is below a dead mount cannot be asked whether it is there.
+    if mountpoints.mounted_type(where) is None and not os.path.lexists(where):
+        where.mkdir(parents=True)
+    mountpoints.prepare(where)
+
+
+def port_of_last_time(file: Path) -> int:
+    """The port of the last mount if it is free, else 0: jobs and answers go by the address."""
+    try:
+        port = int(file.read_text())
+        with socket.socket() as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(("127.0.0.1", port))
+    except (OSError, ValueError, OverflowError):
+        return 0
+    return port
+
+
+def _run(serving: Serving, where: Path | None, background: bool) -> None:
+    from cadcfs.cli.background import in_background
 
     def work(ready: Callable[[str], None]) -> None:
         import trio
 
-        (data_dir / PID_FILE).write_text(f"{os.getpid()}\n")
+        (serving.data_dir / PID_FILE).write_text(f"{os.getpid()}\n")
         try:
             trio.run(_serve, serving, where, ready)
         except* UserError as group:
@@ -134,53 +171,6 @@ def _first(group: BaseExceptionGroup[E]) -> E:
 def _say(text: str) -> None:
     typer.echo(text, nl=False)
     sys.stdout.flush()
-
-
-def _short_forms(like_cadc: bool, latency: float, bandwidth: float) -> Iterator[str]:
-    if like_cadc:
-        yield "like-cadc"
-    if latency:
-        yield f"latency seconds={latency}"
-    if bandwidth:
-        yield f"bandwidth rate={bandwidth}"
-
-
-def _faults(texts: Sequence[str]) -> tuple[Fault, ...]:
-    if not texts:
-        return ()
-    from cadcfs.demo.faults.kinds import FaultError
-    from cadcfs.demo.faults.rules import Fault
-
-    try:
-        return tuple(Fault.from_text(text) for text in texts)
-    except FaultError as exc:
-        raise UserError(f"--fault: {exc}") from exc
-
-
-def faults_help() -> str:
-    """Tell in the help of the command what can go wrong, one paragraph a kind."""
-    told = [_FAULTS_HEAD]
-    for name, kind in KINDS.items():
-        told.append(f"{name}: {kind.help}." + (f" {_told(kind.options)}." if kind.options else ""))
-    told.append(f"Any of them also takes {_told(FILTERS)}.")
-    return "\n\n".join(told)
-
-
-_FAULTS_HEAD = (
-    "Faults, as in --fault 'reset path=/minoc/ after=1000 count=1', or as JSON at /demo/faults"
-    " while it runs (GET, POST, DELETE):"
-)
-
-
-def _told(options: Mapping[str, Option]) -> str:
-    return "; ".join(f"{name}: {option.help}{_default(option)}" for name, option in options.items())
-
-
-def _default(option: Option) -> str:
-    if option.required or option.default == "":
-        return ""
-    value = option.default
-    return f" ({value:g})" if isinstance(value, float) else f" ({value})"
 
 
 def _stop(pid_file: Path, where: Path) -> None:
@@ -253,6 +243,8 @@ async def _serve(serving: Serving, where: Path | None, ready: Callable[[str], No
                 raise UserError(f"cannot serve on 127.0.0.1: {words}") from group
             if where is not None:
                 await _mount(served.registry_url, where, serving.data_dir)
+                port = urlsplit(served.registry_url).port
+                (serving.data_dir / PORT_FILE).write_text(f"{port}\n")
             ready(_welcome(serving, served, where))
             async for _ in signals:
                 break

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from cadcfs.cli.demo import port_of_last_time
 from cadcfs.demo.faults.kinds import FILTERS, KINDS
 from tests.rig import running_server, wait_for_end
 
@@ -123,3 +124,17 @@ def test_a_mount_point_whose_daemon_was_killed_is_used_again(
     finally:
         subprocess.run(stop, timeout=60, check=True)
     assert not os.path.ismount(place)
+    assert int((data_dir / "port").read_text()) > 0
+
+
+def test_the_port_of_the_last_mount_is_taken_if_it_is_free(tmp_path: Path) -> None:
+    """Jobs and answers go by the archive's address."""
+    file = tmp_path / "port"
+    assert port_of_last_time(file) == 0
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        file.write_text(f"{port}\n")
+        assert port_of_last_time(file) == 0
+    assert port_of_last_time(file) == port
+    file.write_text("no port\n")
+    assert port_of_last_time(file) == 0

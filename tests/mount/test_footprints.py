@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def place(mount: Mount) -> Path:
 
 def bounds(server: Server) -> list[str]:
     """The outlines of good planes near the circle's centre, from the archive's own tables."""
-    with sqlite3.connect(server.archive.database) as database:
+    with closing(sqlite3.connect(server.archive.database)) as database:
         return [
             row[0]
             for row in database.execute(

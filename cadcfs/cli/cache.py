@@ -124,7 +124,10 @@ def clear(
 
 @app.command()
 def pin(names: Named, cache_dir: CacheDir = None) -> None:
-    """Keep files when room is made; `cadcfs fetch` brings what is not here yet."""
+    """Keep files when room is made; of a directory, the files that `cadcfs fetch` would bring.
+
+    What is not here yet is kept once it has come: `cadcfs fetch` brings it.
+    """
     _change(names, cache_dir, pinned=True)
 
 
@@ -137,6 +140,7 @@ def unpin(names: Named, cache_dir: CacheDir = None) -> None:
 def _change(names: list[str], cache_dir: Path | None, *, pinned: bool) -> None:
     from cadcfs.cache.upkeep import stores
 
+    names = list(_files_of(names))
     wanted = {known for name in names if (known := _name_in_mount(name, cache_dir)) is not None}
     others = [name for name in names if _name_in_mount(name, cache_dir) is None]
     wanted |= {file.name for _, file in _chosen(others, cache_dir)} if others else set()
@@ -147,6 +151,17 @@ def _change(names: list[str], cache_dir: Path | None, *, pinned: bool) -> None:
         # A file that is not here yet may come into either: names are those of versions.
         (store.pin if pinned else store.unpin)(wanted)
     typer.echo(f"{'pinned' if pinned else 'unpinned'}: {len(wanted)} files")
+
+
+def _files_of(names: list[str]) -> Iterator[str]:
+    """The names, and for directories below a mount those of their files."""
+    from cadcfs.cli.fetch_plan import planned
+
+    for name in names:
+        if Path(name).is_dir():
+            yield from (str(file.path) for file in planned([Path(name)], None, output.note).files)
+        else:
+            yield name
 
 
 def _chosen(

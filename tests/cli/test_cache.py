@@ -67,6 +67,9 @@ def test_a_file_is_pinned_by_its_path_and_unpinned_by_its_uri(kept: Mount) -> No
     uri = next(file["uri"] for file in files if file["pinned"])
     assert cache("unpin", uri, "--cache-dir", kept.cache) == "unpinned: 1 files\n"
     assert not any(f["pinned"] for f in json.loads(cache("ls", "--json", path)))
+    # Of a directory, all its files.
+    assert cache("pin", path.parent) == "pinned: 2 files\n"
+    assert cache("unpin", path.parent) == "unpinned: 2 files\n"
 
 
 def test_what_is_pinned_is_not_evicted(kept: Mount, server: Server, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from cadcfs.cli.session import AsJson, CacheDir, RegistryUrl, Session, ask
 from cadcfs.errors import CadcfsError, UserError
 
 if TYPE_CHECKING:
+    from cadcfs.jobs.engine import Jobs
     from cadcfs.jobs.record import Job
 
 Name = Annotated[str, typer.Argument(help="Its name here, or the archive's id.")]
@@ -42,11 +43,20 @@ def _top(
 def listed(
     registry_url: RegistryUrl = None, cache_dir: CacheDir = None, as_json: AsJson = False
 ) -> None:
-    """List the jobs that were made here."""
+    """List the jobs that were made here, and all of the account's at the archive."""
 
     async def work(session: Session) -> list[dict[str, Any]]:
-        desk = session.desks.jobs.desk
-        return [_facts(job) for job in await desk.in_thread(desk.registry.jobs)]
+        rows = []
+        for jobs in session.all_jobs:
+            desk = jobs.desk
+            rows += [_facts(job) for job in await desk.in_thread(desk.registry.jobs)]
+        try:
+            elsewhere = await session.desks.jobs.elsewhere()
+        except CadcfsError as exc:
+            output.note(f"only jobs made here are listed: {exc}")
+            elsewhere = []
+        unknown = dict.fromkeys(("phase", "created", "maxrec", "query", "error"))
+        return rows + [{"name": job_id, "id": job_id} | unknown for job_id in elsewhere]
 
     rows = ask(work, registry_url, cache_dir)
     output.table(("name", "phase", "id", "created", "query"), rows, as_json=as_json)
@@ -62,7 +72,7 @@ def show(
     """Say all that is known of a job."""
 
     async def work(session: Session) -> dict[str, Any]:
-        return _facts(await _found(session, name))
+        return _facts((await _found(session, name))[1])
 
     facts = ask(work, registry_url, cache_dir)
     if as_json:
@@ -78,7 +88,7 @@ def wait(name: Name, registry_url: RegistryUrl = None, cache_dir: CacheDir = Non
     """Wait until a job has ended, and print its phase; code 1 unless it is COMPLETED."""
 
     async def work(session: Session) -> Job:
-        return await waited(session, await _found(session, name))
+        return await waited(*await _found(session, name))
 
     job = ask(work, registry_url, cache_dir)
     typer.echo(job.phase.value)
@@ -107,8 +117,8 @@ def result(
     async def work(session: Session) -> None:
         import tempfile
 
-        job = await _found(session, name)
-        source = await session.desks.jobs.result(job.key)
+        jobs, job = await _found(session, name)
+        source = await jobs.result(job.key)
         with tempfile.TemporaryDirectory(dir=source.parent, prefix="query-") as directory:
             link = Path(directory) / source.name
             link.hardlink_to(source)
@@ -124,9 +134,8 @@ def abort(name: Name, registry_url: RegistryUrl = None, cache_dir: CacheDir = No
     """Stop a job."""
 
     async def work(session: Session) -> None:
-        jobs = session.desks.jobs
-        job = await jobs.abort(await _found(session, name))
-        await _heard(session, job)
+        jobs, job = await _found(session, name)
+        await _heard(jobs, await jobs.abort(job))
 
     ask(work, registry_url, cache_dir)
 
@@ -141,18 +150,17 @@ def rm(
 
     async def work(session: Session) -> None:
         for name in names:
-            job = await _found(session, name)
-            await session.desks.jobs.remove(job)
-            await _heard(session, job)
+            jobs, job = await _found(session, name)
+            await jobs.remove(job)
+            await _heard(jobs, job)
 
     ask(work, registry_url, cache_dir)
 
 
-async def waited(session: Session, job: Job) -> Job:
+async def waited(jobs: Jobs, job: Job) -> Job:
     """The job once it has ended; a line on a terminal says how far it is."""
     import trio
 
-    jobs = session.desks.jobs
     if not sys.stderr.isatty():
         return await jobs.ended(job.key)
     from rich.console import Console
@@ -173,19 +181,22 @@ async def waited(session: Session, job: Job) -> Job:
     return ended
 
 
-async def _found(session: Session, name: str) -> Job:
-    jobs = session.desks.jobs
+async def _found(session: Session, name: str) -> tuple[Jobs, Job]:
+    """The job, and those that it is one of: the account's, or nobody's."""
     try:
-        return await jobs.find(name) or await jobs.adopt(name)
+        for jobs in session.all_jobs:
+            if (job := await jobs.find(name)) is not None:
+                return jobs, job
+        return session.desks.jobs, await session.desks.jobs.adopt(name)
     except CadcfsError as exc:
         raise UserError(f"no job {name}: {exc}") from exc
 
 
-async def _heard(session: Session, job: Job) -> None:
+async def _heard(jobs: Jobs, job: Job) -> None:
     import trio
 
     with trio.move_on_after(HEARING_TIME) as scope:
-        await session.desks.jobs.settled(job.key)
+        await jobs.settled(job.key)
     if scope.cancelled_caught:
         output.note(f"the archive does not answer; it hears of {job.name} the next time that a "
                     "mount or a command comes to it")  # fmt: skip

@@ -154,7 +154,7 @@ class Asked:
             await trio.to_thread.run_sync(settle, table)
         job = await jobs.run(await jobs.change(job, maxrec=self._maxrec))
         note(f"^C leaves it to the archive; then: cadcfs jobs wait {job.name}")
-        job = await waited(session, job)
+        job = await waited(jobs, job)
         _check(job)
         source = await session.desks.jobs.result(job.key)
         await trio.to_thread.run_sync(shutil.copyfile, source, target)

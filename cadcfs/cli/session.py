@@ -9,14 +9,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from cadcfs.cli.output import note
 from cadcfs.errors import CadcfsError
 
 if TYPE_CHECKING:
+    from cadcfs.archive.identity import Identity
+    from cadcfs.config import Settings
     from cadcfs.engine import Engine
+    from cadcfs.jobs.engine import Jobs
     from cadcfs.jobs.opening import Desks
 
 T = TypeVar("T")
@@ -28,10 +32,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")
 
 @dataclass(frozen=True)
 class Session:
-    """One command's way to the archive."""
+    """One command's way to the archive; *others* are nobody's jobs, where somebody asks."""
 
     engine: Engine
     desks: Desks
+    others: Desks | None = None
+
+    @property
+    def all_jobs(self) -> tuple[Jobs, ...]:
+        """The account's jobs, then nobody's."""
+        return self.desks.jobs, *((self.others.jobs,) if self.others else ())
 
 
 def ask(
@@ -57,16 +67,46 @@ def ask(
         raise _cause(group) from group
 
 
-async def _run(work: Callable[[Session], Awaitable[T]], settings: Any) -> T:  # noqa: ANN401
+async def _run(work: Callable[[Session], Awaitable[T]], settings: Settings) -> T:
+    import trio
+
+    from cadcfs.archive.logins import Logins
+    from cadcfs.archive.session import identity_of
     from cadcfs.engine import running
     from cadcfs.jobs.opening import ANONYMOUS, opened
 
     settings.cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    logins = Logins(settings.login_dir, settings.archive)
+    identity, _ = await trio.to_thread.run_sync(identity_of, settings, logins)
+    if identity.note:
+        note(f"asking as nobody: {identity.note}")
     async with (
         running(settings) as engine,
         opened(settings, engine.client, engine.services, ANONYMOUS, engine.root) as desks,
     ):
-        return await work(Session(engine, desks))
+        public = Session(engine, desks)
+        if identity.is_anonymous:
+            return await work(public)
+        return await _as_account(work, settings, identity, public)
+
+
+async def _as_account(
+    work: Callable[[Session], Awaitable[T]],
+    settings: Settings,
+    identity: Identity,
+    public: Session,
+) -> T:
+    from cadcfs.archive.login import trusted
+    from cadcfs.engine import acting_as
+    from cadcfs.jobs.opening import opened
+    from cadcfs.network.redirects import Wallet
+
+    name, wallet = identity.name, Wallet(trusted(settings), identity.credentials)
+    async with (
+        acting_as(name, wallet, settings, public.engine) as engine,
+        opened(settings, engine.client, engine.services, name, engine.root) as desks,
+    ):
+        return await work(Session(engine, desks, public.desks))
 
 
 def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -71,6 +71,8 @@ BUFFER = 64 * 1024
 kernel's read-ahead (128 KiB) is taken for sequential, and costs 384 KiB for a header (measured)."""
 
 
+OF_THE_MOUNT = "/.cadcfs/"
+"""Beginning of the keys of what tells of the mount, not of the archive."""
 BY_HANDLE = frozenset({"read", "write", "flush", "fsync", "release"})
 """Handlers that are told an open file, not an inode ..."""
 BY_DIRECTORY_HANDLE = frozenset({"readdir", "releasedir"})
@@ -216,8 +218,8 @@ class Operations(Writable):
             # The modes say so, too; but what they say may be told otherwise (`allow_other`).
             raise FUSEError(errno.EACCES)
         self._sizes.opened(inode)
-        # What is read of a control file may be what an account leaves by.
-        lasting = node.is_control
+        # What is read of the mount itself may be what an account leaves by.
+        lasting = node.key.startswith(OF_THE_MOUNT)
         with self._waiting(ctx, patience(node, self._limit), lasting=lasting):
             opened = await node.open()
         handle = FileHandleT(self.files.add((opened, ctx.pid)))

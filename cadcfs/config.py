@@ -87,6 +87,9 @@ class Settings:
     """Base URL of a file service (artifact URIs are appended), instead of the registry's."""
     resolver_url: str = ""
     """URL of a name resolver (`?target=NAME` is appended), instead of the registry's."""
+    site_cache: str = ""
+    """URL of an HTTP cache that a whole site shares (nginx; see the how-to): asked for public bytes
+    before the archive, never for others."""
     cache_dir: Path = user_cache_path("cadcfs")
     """Directory of answers and file blocks; made with mode 0700."""
     cache_size: int = 50 << 30

@@ -19,6 +19,7 @@ from cadcfs.archive.metadata import Metadata
 from cadcfs.archive.outlines import Outlines
 from cadcfs.archive.resolver import Resolver
 from cadcfs.archive.services import Services
+from cadcfs.archive.site_cache import SiteCache
 from cadcfs.archive.soda import Soda
 from cadcfs.archive.tap import Tap
 from cadcfs.cache.listings import Listings
@@ -126,7 +127,11 @@ class _Made:
         carrier = Carrier(
             client.wallet, client.hosts, stall=settings.read_time, head_time=settings.metadata_time
         )
-        files = Files(services, carrier)
+        near = None
+        if settings.site_cache and account is None:
+            # Nobody in particular reads public files alone; an account's own never go there.
+            near = SiteCache(settings.site_cache, lambda: client.hosts.is_offline)
+        files = Files(services, carrier, near)
         soda = Soda(client, carrier, services, self._listings)
         addresses = Addresses(files, DataLink(client, services, settings.listing_time))
         tap = Tap(client, services)

@@ -6,6 +6,7 @@ import logging
 
 from cadcfs.archive.downloads import Text, download
 from cadcfs.archive.services import Services
+from cadcfs.archive.site_cache import SiteCache
 from cadcfs.archive.sites import Locator, Paces
 from cadcfs.archive.storage import Head, StoredFile, address
 from cadcfs.errors import BadRequest, CadcfsError, Incomplete
@@ -18,13 +19,16 @@ FIRST = 2880
 
 
 class Files:
-    """The archive's file service."""
+    """The archive's file service; *site_cache* is asked first, and for public files alone."""
 
-    def __init__(self, services: Services, carrier: Carrier) -> None:
+    def __init__(
+        self, services: Services, carrier: Carrier, site_cache: SiteCache | None = None
+    ) -> None:
         self._services = services
         self._carrier = carrier
         self._locator = Locator(services, carrier)
         self._paces = Paces()
+        self._site_cache = site_cache
 
     async def source(
         self, uri: str, size: int, md5: str | None, entry: str | None = None
@@ -34,9 +38,9 @@ class Files:
         *entry* is its address, where the file service does not hold it.
         """
         locator = None if entry else self._locator
-        return StoredFile(
-            entry or await self.url(uri), uri, size, md5, self._carrier, locator, self._paces
-        )
+        url = entry or await self.url(uri)
+        nearby = None if entry or self._site_cache is None else self._site_cache.file(url, md5)
+        return StoredFile(url, uri, size, md5, self._carrier, locator, self._paces, nearby)
 
     async def url(self, uri: str) -> str:
         """The public address of an artifact: never one that carries a credential."""

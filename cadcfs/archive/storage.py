@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import trio
 
+from cadcfs.archive.site_cache import SiteFile
 from cadcfs.archive.sites import Locator, Paces, Progress, host_of
 from cadcfs.errors import (
     CadcfsError,
@@ -54,8 +55,9 @@ class StoredFile:
 
     def __init__(
         self, entry: str, uri: str, size: int, md5: str | None, carrier: Carrier,
-        locator: Locator | None = None, paces: Paces | None = None,
+        locator: Locator | None = None, paces: Paces | None = None, nearby: SiteFile | None = None,
     ) -> None:  # fmt: skip
+        self._nearby = nearby
         self._entry = entry
         self._uri = uri
         self._size = size
@@ -65,6 +67,11 @@ class StoredFile:
         self._paces = paces or Paces()
         self._site: str | None = None
         self._sites: tuple[str, ...] | None = None
+
+    @property
+    def asks_nearby(self) -> bool:
+        """True where the site's cache is asked before the archive."""
+        return self._nearby is not None
 
     @staticmethod
     async def head(entry: str, uri: str, carrier: Carrier) -> Head:
@@ -91,8 +98,10 @@ class StoredFile:
             raise race.error or Unavailable(f"{self._uri}: broke off at byte {progress.got}")
 
     async def _first(self, progress: Progress, stop: int, race: _Race) -> None:
-        """Ask where the locator sends us, again and again."""
+        """Ask the site's cache, if any; then where the locator sends us, again and again."""
         try:
+            if self._nearby is not None:
+                await self._nearby.fetch(progress.got, stop, self._size, progress.take, self._check)
             await self._patiently(progress, stop)
         except CadcfsError as exc:
             race.error = exc

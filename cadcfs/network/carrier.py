@@ -63,7 +63,7 @@ class Wanted:
     """The bytes [start, stop) of a file of *size* bytes.
 
     *check* sees the head of the answer before *take*(offset, data) sees a byte of it; both are
-    called in a worker thread, and what they raise ends the request.
+    called in a worker thread, and what they raise ends the request. *headers* go with it.
     """
 
     start: int
@@ -71,6 +71,7 @@ class Wanted:
     size: int
     take: Callable[[int, bytes], None]
     check: Callable[[Reply], None]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Carrier:
 
         A redirect is not followed but returned, for it is the caller who knows what it may carry.
         """
-        asked = {"Range": f"bytes={wanted.start}-{wanted.stop - 1}"}
+        asked = {**wanted.headers, "Range": f"bytes={wanted.start}-{wanted.stop - 1}"}
         return await self._patiently(
             url,
             lambda errand: self._get(

@@ -163,7 +163,7 @@ def test_config_tells_the_settings_in_force(seen: Mount, port: int) -> None:
 
 
 def test_what_waits_is_told_with_path_age_and_process(seen: Mount, server: Server) -> None:
-    fault = server.fault("latency", seconds=1.5, path="/argus/")
+    fault = server.fault("latency", seconds=20, path="/argus/")
     script = f"import os; os.listdir({str(seen.path / 'region/10.68_41.27_0.01')!r})"
     reader = subprocess.Popen([sys.executable, "-c", script])
     try:
@@ -178,6 +178,7 @@ def test_what_waits_is_told_with_path_age_and_process(seen: Mount, server: Serve
         assert f"by {call['program']} ({reader.pid})" in (seen.path / ".cadcfs/status").read_text()
     finally:
         server.mend(fault)
+        reader.kill()
         reader.wait(timeout=60)
 
 

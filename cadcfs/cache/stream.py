@@ -186,6 +186,11 @@ class Stream:
             file.forget(offset, size)
         raise Corrupt(f"{file.version.key}: bytes {offset}+{size} cannot be kept; check the disk")
 
+    @property
+    def mismatches(self) -> int:
+        """How often the whole file was thrown away: what was read before that may be wrong."""
+        return self._shared.file.mismatches
+
     async def aclose(self) -> None:
         for cursor in (*self._ahead.runs(), self._walk):
             leave(cursor)

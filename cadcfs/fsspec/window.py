@@ -222,6 +222,16 @@ class OpenFile:
     async def read(self, offset: int, size: int) -> bytes:
         """The bytes; fewer than asked only at the end of the file."""
         self._window.check(self._generation)
+        while True:
+            before = getattr(self._opened, "mismatches", 0)
+            found = await self._pieces(offset, size)
+            if getattr(self._opened, "mismatches", 0) == before:
+                break
+            # The last piece showed that the file is not what it should be; it is anew here now.
+        self._window.check(self._generation)
+        return found
+
+    async def _pieces(self, offset: int, size: int) -> bytes:
         parts = []
         while size > 0:
             piece = min(size, PIECE)
@@ -232,7 +242,6 @@ class OpenFile:
                 break
             parts.append(part)
             offset, size = offset + len(part), size - len(part)
-        self._window.check(self._generation)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def range(self, wanted: Range) -> bytes:

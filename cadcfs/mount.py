@@ -22,6 +22,7 @@ from cadcfs.jobs.opening import ANONYMOUS, opened
 from cadcfs.kernel import watchdog
 from cadcfs.kernel.allowance import StatAllowance
 from cadcfs.kernel.attaching import attach
+from cadcfs.kernel.background import widen
 from cadcfs.kernel.callers import Lookers
 from cadcfs.kernel.failures import Failures
 from cadcfs.kernel.forgetting import Forgetting
@@ -45,9 +46,6 @@ MAX_TASKS = 4096
 """Handlers at once: with pyfuse3's default of 99, so many stuck calls would block `df`."""
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread lets the event loop in; Python's 5 ms are a long time for a read."""
-MAX_BACKGROUND = 1024
-"""Read-ahead requests under way: with the kernel's 12, stuck ones block the rest."""
-
 COLLECTIONS_TIME = 0.5
 """Seconds that a mount waits for the list of collections, which goes on behind."""
 
@@ -152,7 +150,7 @@ def _attach(operations: Operations, mountpoint: Path, settings: Settings) -> Non
 async def _announce(mountpoint: Path, catalogue: Catalogue, ready: Callable[[], None]) -> None:
     """Say that the mount answers, once it does."""
     await _know_collections(catalogue)
-    await trio.to_thread.run_sync(_widen, mountpoint)
+    await trio.to_thread.run_sync(widen, mountpoint)
     log.info("mounted on %s", mountpoint)
     supervision.tell_ready(mountpoint)
     ready()
@@ -169,16 +167,6 @@ async def _know_collections(catalogue: Catalogue) -> None:
             await catalogue.collections()
     except CadcfsError as exc:
         log.info("the collections are not known yet: %s", exc)
-
-
-def _widen(mountpoint: Path) -> None:
-    try:
-        connection = os.minor(mountpoint.stat().st_dev)
-        Path(f"/sys/fs/fuse/connections/{connection}/max_background").write_text(
-            str(MAX_BACKGROUND)
-        )
-    except OSError as exc:
-        log.info("max_background stays at the kernel's default: %s", exc)
 
 
 async def _end_on_signal(scope: trio.CancelScope) -> None:

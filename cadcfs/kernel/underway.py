@@ -15,6 +15,8 @@ from cadcfs.kernel.requests import Request
 
 NAMED = frozenset({"lookup", "create", "mknod", "mkdir", "unlink", "rmdir", "rename", "symlink"})
 """Calls about a name in a directory."""
+NAMED_PROGRAMS = 50
+"""Of so many calls, the oldest, is found out which program asked: a status must not take long."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +33,19 @@ class UnderWay:
 
 def under_way(operations: Operations, *, but: str = "") -> list[UnderWay]:
     """All calls that wait for an answer, the oldest first, without the one with the id *but*."""
+    waiting = [r for r in operations.requests.under_way() if str(r) != but]
     return [
-        _told(operations, request)
-        for request in operations.requests.under_way()
-        if str(request) != but
+        _told(operations, request, named=place < NAMED_PROGRAMS)
+        for place, request in enumerate(waiting)
     ]
 
 
-def _told(operations: Operations, request: Request) -> UnderWay:
+def _told(operations: Operations, request: Request, *, named: bool) -> UnderWay:
     pid = _pid(operations, request)
     return UnderWay(
         str(request), request.operation, _path(operations, request),
-        round(time.monotonic() - request.began, 3), pid, str(caller_of(pid, 0)) if pid else "",
+        round(time.monotonic() - request.began, 3), pid,
+        str(caller_of(pid, 0)) if pid and named else "",
     )  # fmt: skip
 
 

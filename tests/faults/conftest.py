@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.faults.proxy import Proxy
-from tests.rig import Mount, Server
+from tests.rig import Mount, Server, wait_for_end
 
 DEADLINES = "listing_time=4,metadata_time=2,read_time=2"
 
@@ -50,8 +52,11 @@ def rigs(server: Server, tmp_path: Path) -> Iterator[RigMaker]:
     yield make
     for rig in made:
         rig.proxy.fault = None
-        if rig.mount.is_mounted():
-            rig.mount.stop()
+        if rig.mount.answers():
+            # Told, not unmounted: that would wait for calls that are stuck.
+            pid = rig.mount.pid()
+            os.kill(pid, signal.SIGTERM)
+            wait_for_end(pid)
         rig.proxy.stop()
 
 

@@ -33,6 +33,7 @@ class Proxy:
     only: str = ""
     """A regular expression: faults meet only connections whose first request's path has it."""
     connections: int = 0
+    requests: int = 0
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -97,6 +98,7 @@ class Proxy:
             while data := near.recv(1 << 16):
                 if found := re.match(rb"[A-Z]+ (\S+) HTTP", data):
                     path[0] = found[1].decode()
+                    self.requests += 1
                 if self._met(path[0]) == HOLE:
                     self._wait_in_hole()
                     continue

@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN_PACKAGES := fuse3 libfuse3-dev pkg-config gcc libc6-dev python3-venv python3-dev
-TEST_PACKAGES := nginx-light iproute2 stilts fitsverify libcfitsio-bin source-extractor rsync p7zip-full zip tree iraf vim-tiny nano zsh fish tcsh systemd
+TEST_PACKAGES := nginx-light iproute2 stilts fitsverify libcfitsio-bin source-extractor rsync p7zip-full zip tree iraf vim-tiny nano zsh fish tcsh systemd faketime ripgrep plocate
 BENCH_PACKAGES := nginx-light rclone httpdirfs curl libfuse3-dev gcc pkg-config
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TARGET := sky/collections/CFHT/by-target/M31

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -62,6 +63,7 @@ def run(
             "name another with --cache-dir"
         ) from exc
     sys.setswitchinterval(SWITCH_INTERVAL)
+    _allow_descriptors()
     watched = watchdog.start(mountpoint)
     try:
         trio.run(_serve, settings, mountpoint, recent, ready)
@@ -72,6 +74,12 @@ def run(
         raise _first(mistakes) from None
     finally:
         os.close(watched)
+
+
+def _allow_descriptors() -> None:
+    """As many as may be: each open file of each program needs one."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(

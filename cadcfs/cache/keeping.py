@@ -11,6 +11,7 @@ from cadcfs.cache.datafile import DataFile, Memory
 from cadcfs.cache.presence import MapFile, Presence
 from cadcfs.cache.room import Holder
 from cadcfs.cache.version import Place
+from cadcfs.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +63,17 @@ class Keeping:
                     log.warning("%s is not kept (%s); check the cache", self._presence.key, exc)
                     self.map = None
             if self.data is None:
-                self.data = DataFile.in_memory()
+                self.data = self._in_memory()
                 self._memory.files += 1
             return self.data
+
+    def _in_memory(self) -> DataFile:
+        try:
+            return DataFile.in_memory()
+        except OSError as exc:
+            raise Unavailable(
+                f"{self._presence.key} cannot be read now ({exc}); raise the limit of open files"
+            ) from exc
 
     def write(self, data: DataFile, offset: int, content: bytes) -> None:
         data.write(offset, content)

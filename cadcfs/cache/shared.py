@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +23,13 @@ SAVE_EVERY = 5.0
 LINGER = 10.0
 """Seconds that a file stays open after its last reader: programs open the same one many times."""
 LINGERING = 128
-"""Files that linger at most."""
+"""Files that linger at most ..."""
+LINGERING_PART = 8
+"""... and not more than this part of the descriptors that the process may have."""
+RESERVED = 96
+"""Descriptors for all but files: sockets, databases, the kernel's device."""
+LEAST = 16
+"""Files that may be open in any case."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,9 @@ class Tending:
         self._opening = opening
         self._running = False
         self._ending = trio.Event()
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._lingering = min(LINGERING, descriptors // LINGERING_PART)
+        self._most = max(LEAST, descriptors - RESERVED)
 
     def wake(self) -> None:
         """There is something to look after."""
@@ -95,6 +106,22 @@ class Tending:
     def end(self) -> None:
         self._ending.set()
 
+    async def make_way(self) -> None:
+        """Leave a descriptor for one more file, and some for the network.
+
+        Raises
+        ------
+        OSError
+            Too many files are open (EMFILE).
+        """
+        if len(self._files) >= self._most:
+            await self._once(linger=0.0)
+        if len(self._files) >= self._most:
+            raise OSError(
+                errno.EMFILE,
+                f"{len(self._files)} files are open; raise the limit of descriptors (ulimit -n)",
+            )
+
     async def _run(self) -> None:
         try:
             while not self._ending.is_set() and await self._once():
@@ -103,10 +130,10 @@ class Tending:
         finally:
             self._running = False
 
-    async def _once(self) -> bool:
+    async def _once(self, linger: float = LINGER) -> bool:
         """Save what has waited long enough, close what nobody uses; True if more will follow."""
         now = time.monotonic()
-        closing = self._unused(now)
+        closing = self._unused(now, linger)
         saving = [
             s for s in self._files.values()
             if s.file.keeping.needs_saving and s not in closing
@@ -126,14 +153,14 @@ class Tending:
             not s.users or s.under_way or s.file.keeping.needs_saving for s in self._files.values()
         )
 
-    def _unused(self, now: float) -> list[Shared]:
-        """What nobody has had open for long, or is too much of it; the longest first."""
+    def _unused(self, now: float, linger: float) -> list[Shared]:
+        """What nobody has had open for *linger* seconds, or is too much; the longest first."""
         idle = sorted(
             (s for s in self._files.values() if not s.users and not s.under_way),
             key=lambda shared: shared.left,
         )
-        closing = [s for s in idle if now - s.left > LINGER]
-        return closing + idle[len(closing) : len(idle) - LINGERING]
+        closing = [s for s in idle if now - s.left > linger]
+        return closing + idle[len(closing) : len(idle) - self._lingering]
 
     async def _write(self, saving: list[Shared], closing: list[Shared]) -> None:
         def work() -> None:

@@ -67,6 +67,8 @@ class Streams:
         return None
 
     async def open(self, version: Version, source: RangeSource) -> Stream:
+        if version not in self._shared:
+            await self.tending.make_way()
         shared = self._shared.get(version)
         if shared is None:
             shared = await self._opened(version, source)

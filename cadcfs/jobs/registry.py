@@ -57,22 +57,17 @@ class Registry:
     def __init__(self, file: Path, service: str, owner: str) -> None:
         self._service, self.owner = service, owner
         self._lock = threading.Lock()
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            self._database = _opened(file)
-        except sqlite3.OperationalError as exc:
+            self._database = _opened_or_anew(file)
+        except (sqlite3.OperationalError, OSError) as exc:
             # Not damage: the disk is full, or cannot be written.
-            raise UserError(
-                f"the list of jobs {file} cannot be opened ({exc}); make room on that disk, or "
-                "name another directory with --cache-dir"
-            ) from exc
-        except sqlite3.DatabaseError as exc:
-            aside = file.with_suffix(f".damaged-{int(time.time())}")
-            log.warning("the list of jobs cannot be read (%s); it is set aside as %s", exc, aside)
-            file.rename(aside)
-            for companion in ("-wal", "-shm"):
-                Path(f"{file}{companion}").unlink(missing_ok=True)
-            self._database = _opened(file)
+            if file.exists():
+                raise UserError(
+                    f"the list of jobs {file} cannot be opened ({exc}); make room on that disk, or "
+                    "name another directory with --cache-dir"
+                ) from exc
+            log.warning("no job can be made here: %s cannot be written (%s)", file, exc)
+            self._database = _opened(":memory:")
 
     def close(self) -> None:
         with self._lock:
@@ -203,7 +198,23 @@ class Registry:
                 raise
 
 
-def _opened(file: Path) -> sqlite3.Connection:
+def _opened_or_anew(file: Path) -> sqlite3.Connection:
+    """The database in *file*; one that is damaged is set aside."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        return _opened(file)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as exc:
+        aside = file.with_suffix(f".damaged-{int(time.time())}")
+        log.warning("the list of jobs cannot be read (%s); it is set aside as %s", exc, aside)
+        file.rename(aside)
+        for companion in ("-wal", "-shm"):
+            Path(f"{file}{companion}").unlink(missing_ok=True)
+        return _opened(file)
+
+
+def _opened(file: Path | str) -> sqlite3.Connection:
     database = sqlite3.connect(
         file, timeout=BUSY_TIME, isolation_level=None, check_same_thread=False
     )

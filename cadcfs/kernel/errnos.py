@@ -26,8 +26,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 OF_THE_DISK = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG, errno.EXDEV, errno.EMFILE}
-)
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG, errno.EXDEV, errno.EMFILE,
+        errno.EROFS,
+    }
+)  # fmt: skip
 """What is handed on as it is: the caller can see to it. Nothing here means "does not exist"."""
 
 QUIET = (errors.NotFound,)

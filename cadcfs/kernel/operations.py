@@ -291,7 +291,7 @@ class Operations(Writable):
 
     @answers_errno
     async def statfs(self, ctx: RequestContext) -> pyfuse3.StatvfsData:
-        found = await trio.to_thread.run_sync(os.statvfs, self._disk)
+        found = await trio.to_thread.run_sync(_space, self._disk)
         reply = pyfuse3.StatvfsData()
         for name in ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail"):
             setattr(reply, name, getattr(found, name))
@@ -428,3 +428,12 @@ class Operations(Writable):
         entry.st_mtime_ns = entry.st_ctime_ns = entry.st_atime_ns = attributes.mtime_ns
         entry.attr_timeout = attributes.valid
         entry.entry_timeout = entry_valid
+
+
+def _space(directory: Path) -> os.statvfs_result:
+    """Of the file system that *directory* is on, or was before somebody took it away."""
+    while True:
+        try:
+            return os.statvfs(directory)
+        except FileNotFoundError:
+            directory = directory.parent

@@ -10,6 +10,7 @@ out on the way.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -138,6 +139,14 @@ class _Struck(logging.Filter):
         return True
 
 
+class _LogFile(WatchedFileHandler):
+    """Opened anew when logrotate has moved it; where it cannot be, lines are lost, and no call."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):
+            super().emit(record)
+
+
 class RecentLines(logging.Handler):
     """The last lines at INFO and above, for `.cadcfs/log`, and the last that went wrong."""
 
@@ -208,8 +217,7 @@ def _handler(file: Path | None, form: LogFormat) -> logging.Handler:
         try:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             file.touch(mode=0o600)
-            # Opened anew when logrotate has moved it.
-            handler = WatchedFileHandler(file)
+            handler = _LogFile(file)
         except OSError as exc:
             raise UserError(
                 f"the log {file} cannot be written ({os.strerror(exc.errno or 0)}); "

@@ -75,6 +75,8 @@ def test_the_archive_restarts_in_the_middle(own_data: Path, tmp_path: Path) -> N
         (path / "jobs/later").mkdir()
         (path / "jobs/later/query.adql").write_text(QUERY)
         (path / "jobs/later/phase").write_text("RUN\n")
+        until(lambda: "trying again" in (path / "jobs/later/.error").read_text())
+        assert (path / "jobs/later/phase").read_text() == "QUEUED\n"
         process, again = started(own_data, port)
         assert again == url
         assert ended(job) == "COMPLETED"

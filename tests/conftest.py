@@ -41,6 +41,26 @@ def no_unexpected_warnings(
     assert not unexpected, f"unexpected log lines: {unexpected}"
 
 
+SECRET = re.compile(rb"dXNlcklEP[\w-]{8,}~[\w-]{16}|dXJpP[\w-]{8,}~[\w-]{16}|PRIVATE KEY-")
+"""The embedded archive's tokens, of logins and of addresses that let in; keys of certificates."""
+LARGE = 4 << 20
+"""Bytes on disk of a file that holds the archive's own bytes, not what the mount writes."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """After all tests: neither a log nor a cache of any mount holds a secret."""
+    yield
+    caches = [log.parent for log in tmp_path_factory.getbasetemp().rglob("cadcfs.log")]
+    files = [path for cache in caches for path in cache.rglob("*") if path.is_file()]
+    told = [
+        str(path)
+        for path in files
+        if path.stat().st_blocks * 512 < LARGE and SECRET.search(path.read_bytes())
+    ]
+    assert not told, f"secrets in {told}"
+
+
 @pytest.fixture(scope="session")
 def data_dir(request: pytest.FixtureRequest) -> Path:
     """Where the embedded archive is built once and kept between runs."""

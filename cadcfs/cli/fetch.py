@@ -131,17 +131,27 @@ class _Run:
         self.failures: list[tuple[Path, str]] = []
 
     def run(self) -> None:
-        with ThreadPoolExecutor(AT_ONCE, "fetch") as threads, _bars(self._plan) as bars:
-            todo = iter(self._plan.files)
-            under_way: dict[Future[bool], Wanted] = {}
-            while True:
-                # A few at a time: a plan may have a million files.
-                while len(under_way) < AT_ONCE and (file := next(todo, None)) is not None:
-                    under_way[threads.submit(self._bring, file, bars)] = file
-                if not under_way:
-                    break
-                for done in wait(under_way, return_when=FIRST_COMPLETED).done:
-                    self._count(done, under_way.pop(done))
+        """Bring all files; ^C does not wait for those that are on their way."""
+        threads = ThreadPoolExecutor(AT_ONCE, "fetch")
+        try:
+            with _bars(self._plan) as bars:
+                self._feed(threads, bars)
+        except KeyboardInterrupt:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+        threads.shutdown()
+
+    def _feed(self, threads: ThreadPoolExecutor, bars: _Bars) -> None:
+        todo = iter(self._plan.files)
+        under_way: dict[Future[bool], Wanted] = {}
+        while True:
+            # A few at a time: a plan may have a million files.
+            while len(under_way) < AT_ONCE and (file := next(todo, None)) is not None:
+                under_way[threads.submit(self._bring, file, bars)] = file
+            if not under_way:
+                break
+            for done in wait(under_way, return_when=FIRST_COMPLETED).done:
+                self._count(done, under_way.pop(done))
 
     def _bring(self, file: Wanted, bars: _Bars) -> bool:
         from cadcfs.cli.fetch_copy import bring

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import sqlite3
 import subprocess
 import time
@@ -99,6 +100,27 @@ def test_it_goes_on_after_kill_9(server: Server, tmp_path: Path) -> None:
         assert server.bytes_sent("/minoc/") < 1.5 * size
     finally:
         server.mend()
+        mounted.stop()
+
+
+def test_an_interrupt_waits_for_nothing(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "sky").mkdir()
+    mounted = Mount(tmp_path / "sky", tmp_path / "cache", server.registry_url)
+    mounted.start()
+    source, out = mounted.path / M31 / NAMES[1], tmp_path / "out"
+    # All of it would need minutes.
+    fault = server.fault("bandwidth", rate=1e5)
+    try:
+        command = [*CADCFS, "fetch", "--to", str(out), str(source)]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        while not any(out.glob(".*.part")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        assert "the same command goes on" in process.communicate(timeout=30)[1]
+        assert process.returncode == 130
+    finally:
+        server.mend(fault)
         mounted.stop()
 
 

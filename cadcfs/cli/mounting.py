@@ -36,6 +36,12 @@ def mount(
         list[str] | None,
         typer.Option("-o", help="Mount options, parted by commas: KEY=VALUE or KEY."),
     ] = None,
+    share_identity: Annotated[
+        bool,
+        typer.Option(
+            "--share-identity", help="With allow_other: others see the names that you may see."
+        ),
+    ] = False,
 ) -> None:
     """Mount the archive; returns when the mount answers."""
     from cadcfs import config
@@ -43,7 +49,8 @@ def mount(
     from cadcfs.cli.background import in_background
     from cadcfs.kernel import mountpoints
 
-    settings = config.load(flags_of(options, registry_url, cache_dir))
+    flags = flags_of(options, registry_url, cache_dir)
+    settings = config.load(flags | ({"share_identity": True} if share_identity else {}))
     mountpoint = mountpoint.absolute()
     mountpoints.prepare(mountpoint)
     if foreground:

@@ -390,7 +390,7 @@ def test_another_user_of_the_machine(person: Person, server: Server, shared: boo
     path = base / "sky"
     path.mkdir()
     sky = Mount(path, base / "cache", server.registry_url)
-    options = ("-o", "allow_other,share_identity" if shared else "allow_other")
+    options = ("-o", "allow_other", *(("--share-identity",) if shared else ()))
     sky.start(*options, environ=person.environ)
     try:
         assert ("demo (" in status_of(sky)) is shared

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -57,7 +58,11 @@ def asked_after(server: Server, seconds: float, least: int) -> int:
     return len(server.queries())
 
 
-@pytest.mark.parametrize("program", ["find {} -xdev", "du -s {}"], ids=lambda p: p.split()[0])
+@pytest.mark.parametrize(
+    "program",
+    ["find {} -xdev", "du -s {}", "rg --files --no-ignore {}"],
+    ids=lambda p: p.split()[0],
+)
 def test_a_walk_asks_no_more_than_its_allowance(
     guarded: Callable[..., Mount], server: Server, program: str
 ) -> None:
@@ -109,6 +114,69 @@ def test_an_indexer_gets_what_is_cached_and_nothing_else(
     assert not server.requests()
     # What it was refused is not remembered against others.
     assert os.listdir(mount.path / MANY / some[0])
+
+
+def test_updatedb_gets_what_is_cached(
+    guarded: Callable[..., Mount], server: Server, tmp_path: Path
+) -> None:
+    mount = guarded()
+    for place in ("collections/CFHT/by-target", "collections/CFHT/by-target/M31"):
+        os.listdir(mount.path / place)
+    server.forget()
+    database = tmp_path / "files.db"
+    command = ["updatedb", "--require-visibility", "no", "--database-root", mount.path]
+    command += ["--output", database, "--prunefs", "", "--prunepaths", ""]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert not server.queries()
+    done = subprocess.run(
+        ["plocate", "--database", database, "2376828p.fits.fz"], capture_output=True, text=True
+    )
+    assert "/collections/CFHT/by-target/M31/" in done.stdout
+
+
+def test_updatedb_passes_by_a_mount_that_its_settings_name(
+    guarded: Callable[..., Mount], server: Server, tmp_path: Path
+) -> None:
+    mount = guarded()
+    example = (Path(__file__).parents[2] / "docs/updatedb.conf.example").read_text()
+    found = re.search(r'^PRUNEFS = "(\S+)', example, re.MULTILINE)
+    assert found
+    command = ["updatedb", "--require-visibility", "no", "--database-root", mount.path.parent]
+    command += ["--output", tmp_path / "files.db", "--prunefs", found[1], "--prunepaths", ""]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run(
+        ["plocate", "--database", tmp_path / "files.db", "README.txt"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert str(mount.path) not in done.stdout
+    assert not server.requests()
+
+
+PROMPTS = {
+    "git": ["git", "status"],
+    "zsh": ["zsh", "-fic", "autoload -Uz vcs_info; vcs_info; print $vcs_info_msg_0_; : *(N)"],
+    "fish": ["fish", "--no-config", "-c", "fish_git_prompt; fish_vcs_prompt; complete -C 'cat re'"],
+    "bash": ["bash", "--norc", "-ic", "compgen -f re; compgen -d; git rev-parse; true"],
+}
+
+
+@pytest.mark.parametrize("program", PROMPTS)
+def test_a_prompt_asks_nothing(
+    guarded: Callable[..., Mount], server: Server, tmp_path: Path, program: str
+) -> None:
+    place = guarded().path / "collections/CFHT/by-target/M31"
+    places = (place, place.parent, place.parents[3] / "region", place.parents[3])
+    for where in places:
+        os.listdir(where)
+    server.forget()
+    for where in places:
+        subprocess.run(
+            PROMPTS[program], cwd=where, capture_output=True, timeout=60, start_new_session=True,
+            env=os.environ | {"HOME": str(tmp_path), "TERM": "dumb"},
+        )  # fmt: skip
+    assert not server.requests()
 
 
 def test_a_turn_that_comes_too_late_is_busy(guarded: Callable[..., Mount], server: Server) -> None:

@@ -86,6 +86,10 @@ class Busy(CadcfsError):
     """The caller's allowance is used up, and its next turn would come after its deadline."""
 
 
+class NotAdmitted(Busy):
+    """A program that never gets more than is cached; told once by who refuses it."""
+
+
 class RemoteChanged(CadcfsError):
     """The file at the archive is not the version that was opened."""
 

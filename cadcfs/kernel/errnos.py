@@ -33,7 +33,7 @@ OF_THE_DISK = frozenset(
 )  # fmt: skip
 """What is handed on as it is: the caller can see to it. Nothing here means "does not exist"."""
 
-QUIET = (errors.NotFound,)
+QUIET = (errors.NotFound, errors.NotAdmitted)
 """What is part of a normal day and worth a line only when somebody looks closely."""
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import trio
 
 from cadcfs.cache.asker import Asker
-from cadcfs.errors import Busy
+from cadcfs.errors import Busy, NotAdmitted
 from cadcfs.kernel.callers import Caller, Lookers, caller_of
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class Walks:
         self._indexers = Lookers(indexers)
         self._patience = patience
         self._groups: dict[str, _Group] = {}
+        self._told: dict[frozenset[str], float] = {}
 
     def asker(self, pid: int, uid: int) -> Asker:
         """Who asks on behalf of thread *pid*; looked at when it asks something new."""
@@ -57,7 +58,12 @@ class Walks:
     def refuse_indexer(self, caller: Caller) -> None:
         """`Busy` for a program that must not cause anything to be fetched."""
         if self.is_indexer(caller):
-            raise Busy(f"{caller} indexes whatever is mounted: it gets what is cached")
+            words = f"{caller} indexes whatever is mounted: it gets what is cached"
+            # It tries every directory that there is.
+            if trio.current_time() - self._told.get(caller.names, -PERIOD) >= PERIOD:
+                self._told[caller.names] = trio.current_time()
+                log.info("%s, EBUSY for the rest", words)
+            raise NotAdmitted(words)
 
     async def turn(self, caller: Caller) -> None:
         """Wait until *caller* may ask one more question.

@@ -124,11 +124,13 @@ def test_updatedb_gets_what_is_cached(
         os.listdir(mount.path / place)
     server.forget()
     database = tmp_path / "files.db"
-    command = ["updatedb", "--require-visibility", "no", "--database-root", mount.path]
+    command = ["updatedb", "--require-visibility", "no"]
+    command += ["--database-root", mount.path / "collections/CFHT/by-target"]
     command += ["--output", database, "--prunefs", "", "--prunepaths", ""]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert not server.queries()
+    assert mount.log().count("updatedb indexes whatever is mounted") < 3
     done = subprocess.run(
         ["plocate", "--database", database, "2376828p.fits.fz"], capture_output=True, text=True
     )

@@ -23,6 +23,7 @@ ERRNOS: Mapping[type[errors.CadcfsError], int] = {
     errors.TimedOut: errno.EIO,
     errors.Offline: errno.EHOSTUNREACH,
     errors.Busy: errno.EBUSY,
+    errors.NotAdmitted: errno.EBUSY,
     errors.RemoteChanged: errno.ESTALE,
     errors.Corrupt: errno.EIO,
     errors.UserError: errno.EIO,

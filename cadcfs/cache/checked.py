@@ -83,8 +83,12 @@ class CheckedBlocks:
         return None if wrong else found
 
     def _judge_blocks(self, blocks: range, wrong: list[int]) -> None:
+        kept = self._keeping.map
         for block in wrong:
-            if self._keeping.map is None or self._keeping.map.says_here(block):
+            if kept is not None:
+                # Else the next look at what other processes have fetched would bring it back.
+                kept.distrust(block)
+            if kept is None or kept.says_here(block):
                 log.warning(
                     "block %d of %s is damaged; it is fetched again", block, self.presence.key
                 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import trio
@@ -16,6 +19,8 @@ from cadcfs.errors import Incomplete
 
 TIME = 600.0
 """Seconds without a byte of an answer that is fetched for as long as it takes."""
+
+MEMORY = Path("/proc")
 
 
 class Metadata:
@@ -64,11 +69,29 @@ def _finish(path: Path, question: Question, planes: frozenset[str] | None) -> No
 
 
 def _keep_planes(path: Path, planes: frozenset[str]) -> None:
-    narrowed = path.with_name(f"{path.name}.narrowed")
-    with VOTableFile(path) as table:
+    with _rewriting(path) as narrowed, VOTableFile(path) as table:
         place = _place(table, "publisherID")
         table.write_rows(narrowed, lambda cells: cells[place] in planes)
-    narrowed.replace(path)
+
+
+@contextmanager
+def _rewriting(path: Path) -> Iterator[Path]:
+    """Where to write what takes the place of *path* at the end.
+
+    Where the disk is full, *path* is in memory (`/proc/PID/fd/N`), and nothing can lie beside it.
+    """
+    if MEMORY in path.parents:
+        with os.fdopen(os.memfd_create("cadcfs", os.MFD_CLOEXEC), "rb") as new:
+            yield MEMORY / "self/fd" / str(new.fileno())
+            with path.open("wb") as target:
+                shutil.copyfileobj(new, target)
+        return
+    beside = path.with_name(f"{path.name}.narrowed")
+    try:
+        yield beside
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _select(source: Path, conditions: Sequence[Condition], target: Path) -> None:

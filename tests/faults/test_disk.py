@@ -90,6 +90,7 @@ def works(mount: Mount, server: Server, count: int = 2) -> None:
     assert "2376828p.fits.fz" in os.listdir(mount.path / TARGET)
     assert (mount.path / TARGET / "about.txt").read_text()
     assert (mount.path / TARGET / "headers/2376828p.fits.fz.txt").read_text()
+    assert (mount.path / TARGET / "metadata.csv").read_text()
     for mounted, local in pairs_of(mount, server, count):
         assert mounted.read_bytes() == local.read_bytes(), mounted
     assert "process:" in (mount.path / ".cadcfs/status").read_text()

@@ -1,0 +1,124 @@
+"""A state machine: faults come and go, programs list and read, and nothing is ever wrong.
+
+The reference is `model.py`. Every burst is many operations side by side.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+from tests.faults.conftest import DEADLINES, Rig, RigMaker
+from tests.faults.model import Judge, truth_of
+from tests.faults.proxy import CUT, DOUBLE, HOLE, REFUSE, RESET, SLOW, STALL
+from tests.rig import until, wait_for_end
+
+SMALL_CACHE = "cache_size=24M"
+"""Less than the files: what was read has to come again."""
+QUESTIONS = "/argus|/reg|/raven|/resolver"
+"""Where bytes may be repeated or drip: in a range of a file, nothing but the checksum of the whole
+could tell, and a drip is no silence."""
+BURST = 25
+LISTING_TIME, LATE = 4.0, 1.0
+OPERATIONS = int(os.environ.get("CADCFS_SOAK_OPERATIONS", "50000"))
+
+
+class Weather(RuleBasedStateMachine):
+    """What may happen to one mount; `rig`, `judge` and `options` are set by the test."""
+
+    rig: Rig
+    judge: Judge
+    options: str
+
+    @rule(fault=st.sampled_from((HOLE, REFUSE, RESET, STALL, CUT)))
+    def break_everything(self, fault: str) -> None:
+        self.rig.proxy.only = ""
+        self.rig.proxy.fault = fault
+
+    @rule(fault=st.sampled_from((SLOW, DOUBLE)))
+    def break_questions(self, fault: str) -> None:
+        self.rig.proxy.only = QUESTIONS
+        self.rig.proxy.fault = fault
+
+    @rule()
+    def mend(self) -> None:
+        self.rig.proxy.fault = None
+
+    @rule(seed=st.integers(0, 1 << 32))
+    def use(self, seed: int) -> None:
+        self.judge.burst(seed, BURST)
+        assert self.judge.verdict.wrong == []
+
+    @rule(seed=st.integers(0, 1 << 32))
+    def use_without_a_fault(self, seed: int) -> None:
+        self.mend()
+        self.use(seed)
+
+    @rule()
+    def kill(self) -> None:
+        """The daemon is killed and the mount made again, by the network there is."""
+        self.mend()
+        pid = self.rig.mount.pid()
+        os.kill(pid, signal.SIGKILL)
+        wait_for_end(pid)
+        self.rig.mount.start("-o", self.options)
+
+    def teardown(self) -> None:
+        self.mend()
+
+
+def weather(rigs: RigMaker, options: str, examples: int, steps: int) -> Judge:
+    """Many days of it on one mount; the judge of all."""
+    rig = rigs(f"{options},{SMALL_CACHE}")
+    judge = Judge(rig.path, truth_of(rig.path, rig.server))
+    Weather.rig, Weather.judge, Weather.options = rig, judge, f"{options},{SMALL_CACHE}"
+    try:
+        run_state_machine_as_test(
+            Weather,
+            settings=settings(
+                max_examples=examples, stateful_step_count=steps, deadline=None, database=None,
+                derandomize=True, suppress_health_check=list(HealthCheck),
+                report_multiple_bugs=False,
+            ),
+        )  # fmt: skip
+        # All comes back, and nothing is left in the kernel.
+        rig.proxy.fault = None
+        until(lambda: ends_well(judge))
+        until(lambda: not sleepers())
+    finally:
+        judge.close()
+    return judge
+
+
+def ends_well(judge: Judge) -> bool:
+    failed = judge.verdict.failed
+    judge.burst(0, BURST)
+    return judge.verdict.failed == failed
+
+
+def sleepers() -> list[str]:
+    """Our threads that sleep deaf in the kernel (state D)."""
+    tasks = Path("/proc/self/task").iterdir()
+    states = {t.name: (t / "stat").read_text().rpartition(")")[2].split()[0] for t in tasks}
+    return [name for name, state in states.items() if state == "D"]
+
+
+def test_nothing_is_wrong_in_any_weather(rigs: RigMaker) -> None:
+    judge = weather(rigs, "listing_time=1,metadata_time=1,read_time=1", 2, 10)
+    assert judge.verdict.count >= 4 * BURST
+    assert judge.verdict.failed
+
+
+@pytest.mark.soak
+def test_nothing_is_wrong_in_weather_that_lasts(rigs: RigMaker) -> None:
+    # A third of the steps are bursts.
+    judge = weather(rigs, DEADLINES, max(1, 3 * OPERATIONS // BURST // 50), 50)
+    sys.stderr.write(f"{judge.verdict}\n")
+    assert max(judge.verdict.longest.values()) < LISTING_TIME + LATE, judge.verdict

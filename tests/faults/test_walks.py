@@ -6,9 +6,11 @@ import os
 import re
 import shutil
 import signal
+import statistics
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -232,3 +234,52 @@ def test_a_script_over_a_hundred_cold_targets_ends_with_the_usual_allowance(
     assert (done.returncode, done.stderr) == (0, "")
     assert len(os.listdir(tmp_path / "copies")) == 100
     assert len(server.queries()) == 100
+
+
+def seconds_of_ls(places: Iterable[Path]) -> float:
+    """The median of what `ls` of each of *places* takes a person, who is a group of his own."""
+    took = []
+    for place in places:
+        start = time.monotonic()
+        done = subprocess.run(
+            ["ls", place], capture_output=True, timeout=60, start_new_session=True
+        )  # fmt: skip
+        took.append(time.monotonic() - start)
+        assert done.returncode == 0
+    return statistics.median(took)
+
+
+@pytest.mark.soak
+def test_many_walks_at_once_leave_a_person_alone(
+    guarded: Callable[..., Mount], server: Server
+) -> None:
+    """Their allowances are theirs; how long `ls` takes beside them is told, not judged."""
+    mount = guarded(60)
+    known = [mount.path / "collections/CFHT/by-target/M31"] * 20
+    cold = [mount.path / f"collections/CFHT/region/10.68_41.{n}_0.1" for n in range(10, 50)]
+    os.listdir(known[0])
+    subprocess.run(["git", "init", "--quiet", mount.path.parent], check=True)
+    quiet = seconds_of_ls(known), seconds_of_ls(cold[:20])
+    server.forget()
+    start = time.monotonic()
+    walkers = [
+        walk("find", mount.path, "-xdev"), walk("du", "-s", mount.path / "collections"),
+        walk("rg", "--files", "--no-ignore", mount.path / MANY),
+        walk("git", "-C", mount.path.parent, "status", "--untracked-files=all"),
+        walk("updatedb", "--require-visibility", "no", "--database-root", mount.path,
+             "--output", mount.path.parent / "files.db", "--prunefs", "", "--prunepaths", ""),
+    ]  # fmt: skip
+    try:
+        beside = seconds_of_ls(known), seconds_of_ls(cold[20:])
+        time.sleep(max(0.0, start + 59 - time.monotonic()))
+        # One look for what has no value belongs to its directory, as by-date's question does.
+        asked = sum("TOP 1 " not in query for query in server.queries()) - 20
+    finally:
+        for walker in walkers:
+            end(walker)
+    sys.stderr.write(
+        f"{asked} directories in a minute; ls of what is known {quiet[0] * 1000:.0f} ms alone, "
+        f"{beside[0] * 1000:.0f} ms beside them; of what is new {quiet[1] * 1000:.0f} ms and "
+        f"{beside[1] * 1000:.0f} ms\n"
+    )
+    assert asked <= 4 * 60

@@ -262,7 +262,7 @@ def _first_byte(reply: Reply, wanted: Wanted) -> int:
         return 0
     told = reply.headers.get("content-range", "")
     if told != f"bytes {wanted.start}-{wanted.stop - 1}/{wanted.size}":
-        if told.endswith((f"/{wanted.size}", "/*")):
+        if not told or told.endswith((f"/{wanted.size}", "/*")):
             raise Unavailable(f"{reply.url}: not the range that was asked for: {told!r}")
         raise RemoteChanged(f"{reply.url}: {told!r}, but {wanted.size} bytes were expected")
     return wanted.start

@@ -11,6 +11,7 @@ from urllib3.exceptions import HTTPError
 
 from cadcfs import __version__
 from cadcfs.errors import CadcfsError, TimedOut, Unavailable
+from cadcfs.network.answers import POOLS
 from cadcfs.network.redirects import Wallet
 
 CONNECT_TIME = 10.0
@@ -68,7 +69,7 @@ class Pools:
         return certified[1]
 
     def _new(self, context: ssl.SSLContext | None) -> urllib3.PoolManager:
-        return urllib3.PoolManager(
+        pools = urllib3.PoolManager(
             maxsize=self._connections,
             block=True,
             headers={"User-Agent": f"cadcfs/{__version__}", "Accept-Encoding": "identity"},
@@ -76,6 +77,8 @@ class Pools:
             timeout=urllib3.Timeout(connect=CONNECT_TIME, read=self._stall),
             ssl_context=context,
         )
+        pools.pool_classes_by_scheme = POOLS
+        return pools
 
 
 def unreached(url: str, exc: HTTPError) -> CadcfsError:

@@ -130,6 +130,19 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(bytes(stop - start))
 
+    def cut_head(self) -> None:
+        """A head of which a part comes, as many bytes as the server says."""
+        start, stop = self._range()
+        digest = base64.b64encode(bytes.fromhex(MD5)).decode()
+        head = (
+            f"HTTP/1.1 206 Partial Content\r\nContent-Length: {stop - start}\r\n"
+            f"Digest: md5={digest}\r\n"
+            f"Content-Range: bytes {start}-{stop - 1}/{len(CONTENT)}\r\n\r\n"
+        ).encode()
+        self.server.head = len(head)
+        self.wfile.write(head[: self.server.cut])
+        self.close_connection = True
+
     def log_message(self, *_: object) -> None:
         pass
 
@@ -141,6 +154,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.faults: list[str] = []
         self.paths: list[str] = []
+        self.head = self.cut = 0
 
     @property
     def url(self) -> str:
@@ -218,6 +232,17 @@ async def test_what_is_wrong_is_an_error_and_never_a_byte(
     with pytest.raises(kind):
         await file.fetch(10, 1000, lambda _, data: found.extend(data))
     assert not found
+
+
+async def test_a_head_that_breaks_off_is_no_other_version(server: Server) -> None:
+    file = StoredFile(
+        address(server.url, "cadc:X/a.fits"), "cadc:X/a.fits", len(CONTENT), MD5, Carrier()
+    )
+    while server.cut <= server.head:
+        server.faults = ["cut_head"]
+        assert await fetched(file, 10, 1000) == CONTENT[10:1000], server.cut
+        server.cut += 3
+    assert server.head > 100
 
 
 async def test_the_site_is_kept_and_asked_for_again_when_it_refuses(server: Server) -> None:

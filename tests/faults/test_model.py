@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from tests.faults.conftest import DEADLINES, Rig, RigMaker
 from tests.faults.model import Judge, truth_of
@@ -26,8 +26,14 @@ QUESTIONS = "/argus|/reg|/raven|/resolver"
 """Where bytes may be repeated or drip: in a range of a file, nothing but the checksum of the whole
 could tell, and a drip is no silence."""
 BURST = 25
+"""Operations side by side."""
+BETWEEN_KILLS = 8
+"""Bursts."""
 LISTING_TIME, LATE = 4.0, 1.0
 OPERATIONS = int(os.environ.get("CADCFS_SOAK_OPERATIONS", "50000"))
+
+
+SEEDS = st.integers(0, 1 << 32)
 
 
 class Weather(RuleBasedStateMachine):
@@ -37,41 +43,49 @@ class Weather(RuleBasedStateMachine):
     judge: Judge
     options: str
 
-    @rule(fault=st.sampled_from((HOLE, REFUSE, RESET, STALL, CUT)))
-    def break_everything(self, fault: str) -> None:
+    def __init__(self) -> None:
+        super().__init__()
+        self._bursts = 0
+
+    @rule(fault=st.sampled_from((HOLE, REFUSE, RESET, STALL, CUT)), seed=SEEDS)
+    def everything_breaks(self, fault: str, seed: int) -> None:
         self.rig.proxy.only = ""
         self.rig.proxy.fault = fault
+        self._use(seed)
 
-    @rule(fault=st.sampled_from((SLOW, DOUBLE)))
-    def break_questions(self, fault: str) -> None:
+    @rule(fault=st.sampled_from((SLOW, DOUBLE)), seed=SEEDS)
+    def questions_break(self, fault: str, seed: int) -> None:
         self.rig.proxy.only = QUESTIONS
         self.rig.proxy.fault = fault
+        self._use(seed)
 
-    @rule()
-    def mend(self) -> None:
+    @rule(seed=SEEDS)
+    def nothing_changes(self, seed: int) -> None:
+        self._use(seed)
+
+    @rule(seed=SEEDS)
+    def all_is_mended(self, seed: int) -> None:
         self.rig.proxy.fault = None
+        self._use(seed)
 
-    @rule(seed=st.integers(0, 1 << 32))
-    def use(self, seed: int) -> None:
-        self.judge.burst(seed, BURST)
-        assert self.judge.verdict.wrong == []
-
-    @rule(seed=st.integers(0, 1 << 32))
-    def use_without_a_fault(self, seed: int) -> None:
-        self.mend()
-        self.use(seed)
-
-    @rule()
-    def kill(self) -> None:
-        """The daemon is killed and the mount made again, by the network there is."""
-        self.mend()
+    @precondition(lambda self: self._bursts >= BETWEEN_KILLS)
+    @rule(seed=SEEDS)
+    def the_daemon_is_killed(self, seed: int) -> None:
+        self.rig.proxy.fault = None
         pid = self.rig.mount.pid()
         os.kill(pid, signal.SIGKILL)
         wait_for_end(pid)
         self.rig.mount.start("-o", self.options)
+        self._bursts = 0
+        self._use(seed)
+
+    def _use(self, seed: int) -> None:
+        self._bursts += 1
+        self.judge.burst(seed, BURST)
+        assert self.judge.verdict.wrong == []
 
     def teardown(self) -> None:
-        self.mend()
+        self.rig.proxy.fault = None
 
 
 def weather(rigs: RigMaker, options: str, examples: int, steps: int) -> Judge:
@@ -118,7 +132,6 @@ def test_nothing_is_wrong_in_any_weather(rigs: RigMaker) -> None:
 
 @pytest.mark.soak
 def test_nothing_is_wrong_in_weather_that_lasts(rigs: RigMaker) -> None:
-    # A third of the steps are bursts.
-    judge = weather(rigs, DEADLINES, max(1, 3 * OPERATIONS // BURST // 50), 50)
+    judge = weather(rigs, DEADLINES, max(1, OPERATIONS // BURST // 50), 50)
     sys.stderr.write(f"{judge.verdict}\n")
     assert max(judge.verdict.longest.values()) < LISTING_TIME + LATE, judge.verdict

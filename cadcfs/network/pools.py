@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from functools import partial
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
 
 import urllib3
 from urllib3 import BaseHTTPResponse
@@ -17,6 +20,9 @@ from cadcfs.network.redirects import Wallet
 CONNECT_TIME = 10.0
 """Seconds for a connection."""
 
+ByProxy = dict[str | None, urllib3.PoolManager]
+"""Kept connections by the proxy that they go through; None for none."""
+
 
 class Pools:
     """Kept connections; those with a certificate apart. For worker threads."""
@@ -25,8 +31,9 @@ class Pools:
         self._wallet = wallet
         self._connections = connections
         self._stall = stall
-        self._plain = self._new(None)
-        self._certified: tuple[ssl.SSLContext, urllib3.PoolManager] | None = None
+        self._proxies = getproxies_environment()
+        self._plain: ByProxy = {}
+        self._certified: tuple[ssl.SSLContext, ByProxy] | None = None
 
     def request(
         self,
@@ -61,15 +68,29 @@ class Pools:
 
     def _pool_for(self, url: str) -> urllib3.PoolManager:
         context = self._wallet.context(url)
-        if context is None:
-            return self._plain
+        pools = self._plain if context is None else self._certified_by(context)
+        proxy = self._proxy_of(url)
+        pool = pools.get(proxy)
+        return pool or pools.setdefault(proxy, self._new(proxy, context))
+
+    def _certified_by(self, context: ssl.SSLContext) -> ByProxy:
         certified = self._certified
         if certified is None or certified[0] is not context:
-            certified = self._certified = context, self._new(context)
+            certified = self._certified = context, {}
         return certified[1]
 
-    def _new(self, context: ssl.SSLContext | None) -> urllib3.PoolManager:
-        pools = urllib3.PoolManager(
+    def _proxy_of(self, url: str) -> str | None:
+        """What HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say, as for all other requests."""
+        if not self._proxies:
+            return None
+        parts = urlsplit(url)
+        if proxy_bypass(parts.netloc.rpartition("@")[2], self._proxies):
+            return None
+        return self._proxies.get(parts.scheme) or self._proxies.get("all")
+
+    def _new(self, proxy: str | None, context: ssl.SSLContext | None) -> urllib3.PoolManager:
+        kind = urllib3.PoolManager if proxy is None else partial(urllib3.ProxyManager, proxy)
+        pools = kind(
             maxsize=self._connections,
             block=True,
             headers={"User-Agent": f"cadcfs/{__version__}", "Accept-Encoding": "identity"},

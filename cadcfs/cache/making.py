@@ -27,8 +27,6 @@ Maker = Callable[[Path], Awaitable[None]]
 
 SPARE = 256 << 20
 """Bytes of made files that are held although the cache has no room for them."""
-LONGEST = 140.0
-"""Seconds that a read waits while a file is made again; a call may not take longer."""
 CHUNK = 1 << 20
 
 
@@ -112,11 +110,15 @@ class Makings:
 
 
 class Remake:
-    """Where bytes come from that the cache has lost: the file is made again, once per stream."""
+    """Where bytes come from that the cache has lost: the file is made again, once per stream.
 
-    patience = LONGEST
+    *patience* is how many seconds a reader waits for that, as for a making.
+    """
 
-    def __init__(self, makings: Makings, key: str, maker: Maker, made: Made) -> None:
+    def __init__(
+        self, makings: Makings, key: str, maker: Maker, made: Made, patience: float
+    ) -> None:
+        self.patience = patience
         self._makings = makings
         self._key = key
         self._maker = maker

@@ -113,7 +113,7 @@ class Wholes:
     async def open(self, key: str, maker: Maker) -> tuple[Made, Stream]:
         """The file under *key*, made if it never was; raises as `make` does."""
         made = await self.make(key, maker)
-        again = Remake(self._makings, key, maker, made)
+        again = Remake(self._makings, key, maker, made, self._patience)
         return made, await self._streams.open(version_of(key, made), again)
 
     @asynccontextmanager

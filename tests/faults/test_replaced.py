@@ -142,4 +142,4 @@ def test_each_read_is_of_one_version(forgetful: Mount, server: Server) -> None:
 def test_each_read_is_of_one_version_200_times(forgetful: Mount, server: Server) -> None:
     readers = replaced(forgetful, server, 200)
     sys.stderr.write(f"{readers.seen.total()} reads, {readers.failed} failed\n")
-    assert len(readers.seen) > 100
+    assert len(readers.seen) > 20

@@ -142,7 +142,8 @@ class Stream:
         """The bytes if they are here, else None; never waits."""
         file = self._shared.file
         found = file.read_now(offset, size)
-        if found is None:
+        # What was on its way when the file was refused may have come since.
+        if found is None or file.mismatches > 1:
             return None
         self._streams.hits += 1
         file.last_read = time.time()

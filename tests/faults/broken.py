@@ -22,7 +22,6 @@ PARTS = (
     "cadcfs.kernel.handles:HandleTable.add",
     "cadcfs.kernel.handles:HandleTable.__getitem__",
     "cadcfs.kernel.handles:HandleTable.remove",
-    "cadcfs.kernel.interrupts:told_to_stop",
     "cadcfs.tree.collections:CollectionsDirectory.entries",
     "cadcfs.tree.result:ResultDirectory.entries",
     "cadcfs.tree.artifact:ArtifactFile.open",

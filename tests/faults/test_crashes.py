@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,16 @@ def calls(path: Path, turn: int) -> dict[str, int]:
     return found
 
 
+def told_again(path: Path, turn: int, log: Path, words: str, said: int) -> bool:
+    """Whether the log has *words* more than *said* times, after calls of every kind."""
+    calls(path, turn)
+    return log.read_text().count(words) > said
+
+
+def all_work(path: Path, turn: int) -> bool:
+    return set(calls(path, turn).values()) == {0}
+
+
 def test_what_fails_costs_that_call_and_a_traceback(fragile: tuple[Mount, Path]) -> None:
     mount, switch = fragile
     log = mount.cache / "cadcfs.log"
@@ -80,19 +91,11 @@ def test_what_fails_costs_that_call_and_a_traceback(fragile: tuple[Mount, Path])
         failed = calls(mount.path, turn)
         assert set(failed.values()) <= {0, errno.EIO, errno.EAGAIN}, (part, failed)
         # What is done behind may come to it a little later.
-        end = time.monotonic() + 10
-        while log.read_text().count(f"{part} was told to fail") == said:
-            assert time.monotonic() < end, f"nothing is told of {part}"
-            calls(mount.path, turn)
-            time.sleep(0.2)
+        until(partial(told_again, mount.path, turn, log, f"{part} was told to fail", said))
         switch.unlink()
         assert mount.answers(), part
-        again = calls(mount.path, turn)
-        if errno.EIO in again.values():
-            # A failed range is remembered for 2 s by a handle that is still open somewhere.
-            time.sleep(2.5)
-            again = calls(mount.path, turn)
-        assert set(again.values()) == {0}, (part, again)
+        # A failed range is remembered for 2 s by a handle that is still open somewhere.
+        until(partial(all_work, mount.path, turn))
 
 
 def test_a_watchdog_unmounts_when_the_daemon_is_killed(rig: Rig) -> None:

@@ -60,9 +60,14 @@ class WholeCheck:
                 self._queued += len(content)
             elif not self._queued or self._running or not self._read_back(self._queued, 1):
                 return
-            if not self._running:
-                self._running = True
-                self._executor.submit(self._run)
+            if self._running:
+                return
+            self._running = True
+        try:
+            self._executor.submit(self._run)
+        except RuntimeError:
+            # The interpreter ends and waits for threads that still read: who brings, digests.
+            self._run()
 
     def result(self, rest: ReadBack) -> str | None:
         """The whole's MD5, in hexadecimal; what did not come in order is read with *rest*.

@@ -95,11 +95,21 @@ class CadcFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not
 
     def exists(self, path: str, **_: object) -> bool:
         """False only where there is no such thing: when the archive cannot tell, it raises."""
+        return self._is_directory(path) is not None
+
+    def isdir(self, path: str) -> bool:
+        return self._is_directory(path) is True
+
+    def isfile(self, path: str) -> bool:
+        return self._is_directory(path) is False
+
+    def _is_directory(self, path: str) -> bool | None:
+        """None where nothing is; unlike `info`, it has nothing made (cutouts, headers)."""
+        path = self._strip_protocol(path)
         try:
-            self.info(path)
+            return self.ask(path, lambda window: window.is_directory(path))
         except (FileNotFoundError, NotADirectoryError):
-            return False
-        return True
+            return None
 
     def modified(self, path: str) -> datetime:
         return datetime.fromtimestamp(self.info(path).get("mtime", 0.0), tz=UTC)

@@ -93,8 +93,14 @@ class Window:
                 await node.attributes()
         return self._shown(path, node)
 
-    async def size(self, path: str) -> int:
-        return (await (await self._file(path)).attributes()).size
+    async def is_directory(self, path: str) -> bool:
+        """True for a directory, False for a file; nothing is made to find out."""
+        node = (await self._place(path)).node
+        if is_directory(node):
+            await node.confirm()
+        elif is_file(node):
+            await _found(node)
+        return is_directory(node)
 
     async def key(self, path: str) -> str:
         """What makes it this file in this version."""

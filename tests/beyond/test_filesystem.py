@@ -235,6 +235,36 @@ def test_it_costs_little_to_import() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_what_reads_while_the_interpreter_ends_is_read_to_its_end(
+    server: Server, tmp_path: Path
+) -> None:
+    script = (
+        "import fsspec\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        f"fs = fsspec.filesystem('cadc', registry_url={server.registry_url!r},\n"
+        f"                       cache_dir={str(tmp_path)!r})\n"
+        "threads = ThreadPoolExecutor(2)\n"
+        f"read = lambda: print(len(fs.cat_file({MOSAIC!r})), flush=True)\n"
+        "for _ in range(2): threads.submit(read)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert sorted(re.findall(r"\d{8}", done.stdout)) == ["19241280"] * 2, done.stderr
+    assert not done.stderr
+
+
+def test_nothing_is_made_to_tell_files_from_directories(cadc: CadcFileSystem) -> None:
+    cutouts = "region/10.6847_41.2688_0.02/CFHT/cutouts"
+    unknown = [one["name"] for one in cadc.ls(cutouts) if one["size"] is None]
+    assert unknown
+    for path in unknown:
+        assert (cadc.isfile(path), cadc.isdir(path), cadc.exists(path)) == (True, False, True)
+    assert [one["name"] for one in cadc.ls(cutouts) if one["size"] is None] == unknown
+    assert (cadc.isfile(cutouts), cadc.isdir(cutouts)) == (False, True)
+    assert not cadc.isdir(f"{cutouts}/missing.fits")
+
+
 def test_a_read_works_without_the_kernels_side(options: dict[str, str]) -> None:
     script = (
         "import sys, fsspec\n"

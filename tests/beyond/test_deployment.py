@@ -40,9 +40,15 @@ def test_scripts_of_slurm_are_shell(run: Run) -> None:
         assert run("sh", "-n", DEPLOY / "slurm" / name).returncode == 0
 
 
+def test_the_simulation_is_of_the_slices_that_are_shipped() -> None:
+    shipped = (DEPLOY.parent / "docs" / "site" / "nginx.conf").read_text()
+    assert f"slice {Work().slice}m;" in shipped
+
+
 def test_the_simulation_says_the_same_again() -> None:
     work = Work(nodes=50, jobs=300, files=100)
     without, with_one = simulate(work)
     assert (without, with_one) == simulate(work)
-    # No more than each slice of each file, whatever the number of nodes.
-    assert with_one.slices <= 100 * 300 < without.slices
+    # No more than each byte of each file, whatever the number of nodes.
+    assert with_one.mebibytes <= 100 * 300 < without.mebibytes
+    assert with_one.requests < without.requests

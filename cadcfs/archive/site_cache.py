@@ -62,8 +62,10 @@ class SiteCache:
             # Said by whoever takes the bytes: all that came is thrown away, and asked for anew.
             raise
         except CadcfsError as exc:
+            if time.monotonic() >= self._rests_until:
+                # Once, however many requests were under way.
+                log.warning("the site's cache fails (%s); asking the archive itself", exc)
             self._rests_until = time.monotonic() + REST
-            log.warning("the site's cache fails (%s); asking the archive itself", exc)
             self._was_down = True
             return
         if self._was_down:

@@ -7,15 +7,19 @@ import hashlib
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from urllib.parse import urlsplit
 
 import fsspec
 import pytest
 
 from cadcfs import config
+from cadcfs.archive import site_cache
 from cadcfs.engine import acting_as, running
 from cadcfs.fsspec import CadcFileSystem
 from cadcfs.network.redirects import Domains, Wallet
@@ -30,6 +34,16 @@ http {{ access_log off; client_body_temp_path {root}/b; proxy_temp_path {root}/t
 fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;
 {site} }}
 """
+
+
+class Asked(BaseHTTPRequestHandler):
+    """One request to something that should be a cache and is not."""
+
+    size: int
+    """Bytes of the file that is asked for."""
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def free_port() -> int:
@@ -97,6 +111,14 @@ def node(server: Server, url: str, cache: Path) -> CadcFileSystem:
     return found
 
 
+@pytest.fixture(scope="module")
+def right(server: Server, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The mosaic as the archive itself sends it."""
+    cache = str(tmp_path_factory.mktemp("alone"))
+    cadc = fsspec.filesystem("cadc", registry_url=server.registry_url, cache_dir=cache)
+    return bytes(cadc.cat_file(MOSAIC))
+
+
 def sent(server: Server) -> int:
     return server.bytes_sent("minoc/files")
 
@@ -141,6 +163,25 @@ def test_without_it_everything_goes_on(
     assert len(told) == 1
 
 
+def test_it_may_go_while_it_fills(
+    server: Server, nginx: Nginx, right: bytes, tmp_path: Path, expect_log: ExpectLog,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    expect_log("the site's cache fails")
+    nodes = [node(server, nginx.url, tmp_path / name) for name in ("f", "g")]
+    server.forget()
+    slow = server.fault("bandwidth", rate=20e6)
+    with ThreadPoolExecutor(2) as threads:
+        reading = [threads.submit(one.cat_file, MOSAIC) for one in nodes]
+        until(lambda: sent(server) > 0 or any(one.done() for one in reading))
+        nginx.stop()
+        server.mend(slow)
+        found = [one.result(60) for one in reading]
+    assert [one == right for one in found] == [True, True]
+    told = [r for r in caplog.records if "the site's cache fails" in r.getMessage()]
+    assert len(told) <= 2, "a line for each node at most"
+
+
 def test_wrong_bytes_are_noticed_and_asked_of_the_archive(
     server: Server, nginx: Nginx, tmp_path: Path, expect_log: ExpectLog
 ) -> None:
@@ -156,3 +197,62 @@ def test_wrong_bytes_are_noticed_and_asked_of_the_archive(
     assert spoilt
     other = node(server, nginx.url, tmp_path / "e").cat_file(MOSAIC)
     assert hashlib.md5(other).digest() == right
+
+
+def answers_502(asked: Asked) -> None:
+    asked.send_error(502)
+
+
+def answers_with_all_and_other_bytes(asked: Asked) -> None:
+    asked.send_response(200)
+    asked.send_header("Content-Length", str(asked.size))
+    asked.end_headers()
+    with contextlib.suppress(OSError):
+        asked.wfile.write(b"x" * asked.size)
+
+
+def answers_with_a_page(asked: Asked) -> None:
+    asked.send_response(200)
+    asked.send_header("Content-Length", "5")
+    asked.end_headers()
+    asked.wfile.write(b"login")
+
+
+def breaks_off(asked: Asked) -> None:
+    start, stop = (int(number) for number in asked.headers["Range"][6:].split("-"))
+    asked.send_response(206)
+    asked.send_header("Content-Range", f"bytes {start}-{stop}/{asked.size}")
+    asked.send_header("Content-Length", str(stop - start + 1))
+    asked.end_headers()
+
+
+def says_nothing(asked: Asked) -> None:
+    asked.connection.settimeout(30)
+    with contextlib.suppress(OSError):
+        asked.rfile.read(1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (answers_502, "the site's cache fails"),
+        (answers_with_all_and_other_bytes, "the bytes that arrived have MD5"),
+        (answers_with_a_page, "the site's cache fails"),
+        (breaks_off, "the site's cache fails"),
+        (says_nothing, "the site's cache fails"),
+    ],
+)
+def test_whatever_is_wrong_with_it_the_bytes_are_right(
+    answer: Callable[[Asked], None], told: str, server: Server, right: bytes, tmp_path: Path,
+    expect_log: ExpectLog, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(site_cache, "STALL", 1.0)
+    expect_log(told)
+    handler = type("Handler", (Asked,), {"do_GET": answer, "size": len(right)})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as wrong:
+        wrong.daemon_threads = True
+        Thread(target=wrong.serve_forever, daemon=True).start()
+        found = node(server, f"http://127.0.0.1:{wrong.server_port}", tmp_path).cat_file(MOSAIC)
+        wrong.shutdown()
+    assert hashlib.md5(found).digest() == hashlib.md5(right).digest()
+    assert len([r for r in caplog.records if told in r.getMessage()]) == 1

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyfuse3
 import trio
 
-from cadcfs import supervision, taskdump
+from cadcfs import arenas, supervision, taskdump
 from cadcfs.accounts import Accounts, View, Window
 from cadcfs.archive.services import Services
 from cadcfs.config import Settings
@@ -64,6 +64,7 @@ def run(
         ) from exc
     sys.setswitchinterval(SWITCH_INTERVAL)
     _allow_descriptors()
+    arenas.keep_few()
     watched = watchdog.start(mountpoint)
     try:
         trio.run(_serve, settings, mountpoint, recent, ready)

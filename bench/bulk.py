@@ -41,7 +41,7 @@ def measure(origin: Origin, where: Path, _: Path) -> list[Row]:
         try:
             _read_cold(mounted, "httpdirfs", times)
         except subprocess.CalledProcessError:
-            # Seen now and then: its first read ends with "Input/output error".
+            # It ends by itself where it likes an answer's headers not.
             times["httpdirfs cold"].append(math.nan)
     return _rows(times)
 

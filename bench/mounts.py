@@ -89,7 +89,9 @@ def rclone(origin: Origin, where: Path, mode: str, *, keep: bool = False) -> Ite
 def httpdirfs(origin: Origin, where: Path, *, keep: bool = False) -> Iterator[Mounted]:
     path, cache = _fresh(where, "httpdirfs", keep=keep)
     process = subprocess.Popen(
-        ["httpdirfs", "-f", "--cache", "--cache-location", cache, f"{origin.url()}/", path],
+        # Its check wants Accept-Ranges in every answer; nginx says it in whole ones alone.
+        ["httpdirfs", "-f", "--no-range-check", "--cache", "--cache-location", cache,
+         f"{origin.url()}/", path],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     with _unmounting(process, path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 THIS = frozenset({"science", "calibration", "this"})
 """Product types that DataLink calls `#this`."""
@@ -101,6 +102,7 @@ class Row:
     artifact: Artifact | None
 
 
+@lru_cache(maxsize=1000)
 def parse_time(text: str) -> datetime | None:
     """A TAP timestamp (DALI 1.1, 3.3.3: UTC without a zone); None for NULL or what is none."""
     try:

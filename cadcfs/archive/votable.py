@@ -11,6 +11,7 @@ from __future__ import annotations
 import html
 import io
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -22,6 +23,10 @@ _START = re.compile(rb"<TABLEDATA\s*>")
 _END = re.compile(rb"</TABLEDATA\s*>")
 _CELL = re.compile(r"<TD(?:\s[^>]*?)?(?:/>|>([^<]*)</TD\s*>)")
 _ENCODING = re.compile(rb"""<\?xml[^>]*encoding=["']([A-Za-z0-9._-]+)["']""")
+
+_ROW_END = b"</TR>"
+PIECE = 1 << 20
+"""Bytes of rows that are taken out at once."""
 
 Cells = tuple[str, ...]
 
@@ -65,13 +70,12 @@ def parse_votable(body: bytes, url: str) -> Answer:
     if start is None or end is None or (encoding and encoding[1].lower() != b"utf-8"):
         return _by_astropy(body, url)
     fields, cut = described(body[: start.start()] + body[end.end() :], url)
-    try:
-        text = body[start.end() : end.start()].decode()
-    except UnicodeDecodeError as exc:
-        raise Incomplete(f"{url}: the answer is not UTF-8 at byte {exc.start}") from exc
-    if "<![CDATA[" in text or "<!--" in text:
+    if any(body.find(mark, start.end(), end.start()) >= 0 for mark in (b"<![CDATA[", b"<!--")):
         return _by_astropy(body, url)
-    return Answer(fields, _rows(text, fields, url), cut)
+    try:
+        return Answer(fields, _rows(_pieces(body, start.end(), end.start()), fields, url), cut)
+    except UnicodeDecodeError as exc:
+        raise Incomplete(f"{url}: the answer is not UTF-8: {exc}") from exc
 
 
 def ended(tail: bytes) -> bool:
@@ -79,16 +83,40 @@ def ended(tail: bytes) -> bool:
     return re.search(rb"</(\w+:)?VOTABLE\s*>\s*$", tail) is not None
 
 
-def _rows(text: str, fields: tuple[Field, ...], url: str) -> list[Cells]:
-    cells: list[str] = _CELL.findall(text)
+def _pieces(body: bytes, start: int, stop: int) -> Iterator[str]:
+    """The rows between two places, a piece at a time: of a million, what is dropped while they
+    are taken out would need more memory than what is kept."""
+    while start < stop:
+        end = body.find(_ROW_END, min(start + PIECE, stop), stop)
+        end = stop if end < 0 else end + len(_ROW_END)
+        yield body[start:end].decode()
+        start = end
+
+
+def _rows(pieces: Iterable[str], fields: tuple[Field, ...], url: str) -> list[Cells]:
     width = len(fields)
-    if len(cells) != width * text.count("</TR>") or not width:
-        raise Incomplete(f"{url}: rows that do not have {width} fields")
-    if "&" in text:
-        cells = [html.unescape(cell) if "&" in cell else cell for cell in cells]
-    rows: list[Cells] = list(zip(*[iter(cells)] * width, strict=True))
     nulls = {index: field.null for index, field in enumerate(fields) if field.null}
-    return [_without(row, nulls) for row in rows] if nulls else rows
+    shared: dict[int, dict[str, str]] = {index: {} for index in range(width)}
+    rows: list[Cells] = []
+    for text in pieces:
+        cells: list[str] = _CELL.findall(text)
+        if len(cells) != width * text.count("</TR>") or not width:
+            raise Incomplete(f"{url}: rows that do not have {width} fields")
+        if "&" in text:
+            cells = [html.unescape(cell) if "&" in cell else cell for cell in cells]
+        _share(cells, width, shared)
+        found: Iterable[Cells] = zip(*[iter(cells)] * width, strict=True)
+        rows += (_without(row, nulls) for row in found) if nulls else found
+    return rows
+
+
+def _share(cells: list[str], width: int, shared: dict[int, dict[str, str]]) -> None:
+    """Have equal cells of a column be one object, in the columns where that is worth it."""
+    for index, known in list(shared.items()):
+        column = cells[index::width]
+        cells[index::width] = list(map(known.setdefault, column, column))
+        if len(known) > len(column) // 2 and len(column) > 1:
+            del shared[index]
 
 
 def _without(row: Cells, nulls: dict[int, str]) -> Cells:

@@ -186,3 +186,26 @@ def test_the_anonymous_interface_is_taken() -> None:
         access_url(CAPABILITIES, "ivo://other", "u")
     with pytest.raises(Incomplete):
         access_url("<broken", TAP, "u")
+
+
+def long_answer(rows: int) -> bytes:
+    cells = "".join(f"<TR><TD>é&amp;{n}</TD><TD>data{n % 3}</TD></TR>\n" for n in range(rows))
+    return (
+        '<?xml version="1.0"?><VOTABLE><RESOURCE><INFO name="QUERY_STATUS" value="OK"/><TABLE>'
+        '<FIELD name="a" datatype="char"/><FIELD name="b" datatype="char"/>'
+        f"<DATA><TABLEDATA>{cells}</TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>"
+    ).encode()
+
+
+def test_an_answer_of_many_pieces_has_all_rows_and_equal_cells_once() -> None:
+    answer = parse_votable(long_answer(60_000), "x")
+    assert answer.rows == [(f"é&{n}", f"data{n % 3}") for n in range(60_000)]
+    assert len({id(row[1]) for row in answer.rows}) == 3
+
+
+def test_a_row_without_its_cell_in_a_later_piece_is_no_whole_answer() -> None:
+    whole_answer = long_answer(60_000)
+    with pytest.raises(Incomplete, match="rows that do not have 2 fields"):
+        parse_votable(whole_answer.replace(b"&amp;59999</TD>", b""), "x")
+    with pytest.raises(Incomplete, match="not UTF-8"):
+        parse_votable(whole_answer.replace("é&amp;59999".encode(), b"\xe9"), "x")

@@ -123,6 +123,23 @@ def test_damage_is_a_miss(
     assert file.read_now(0, SIZE) is None
 
 
+def test_the_map_does_not_bring_a_damaged_block_back(
+    cache: Callable[[], Cache], tmp_path: Path, expect_log: ExpectLog
+) -> None:
+    expect_log("block 3 of .* is damaged; it is fetched again")
+    before = cache()
+    before.filled()
+    before.end()
+    file = cache().filled(range(0))
+    changed(data_file(tmp_path), lambda raw: raw[: 3 * 4096] + b"?" + raw[3 * 4096 + 1 :])
+    assert file.read_now(3 * 4096, 4096) is None
+    file.refresh(range(11))
+    assert not file.presence.here[3]
+    file.write(3, CONTENT[3 * 4096 : 4 * 4096])
+    file.refresh(range(11))
+    assert file.read_now(0, SIZE) == CONTENT
+
+
 def test_exchanged_files_are_misses(
     cache: Callable[[], Cache], tmp_path: Path, expect_log: ExpectLog
 ) -> None:

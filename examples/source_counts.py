@@ -17,13 +17,14 @@ from typing import Any
 Options = dict[str, str]
 
 
-def mosaics(region: str, collection: str, most: int, options: Options) -> list[str]:
+def mosaics(region: str, collection: str, names: str, most: int, options: Options) -> list[str]:
     """Paths of the mosaics of a region, below the mount or after cadc://."""
     import fsspec
 
     cadc = fsspec.filesystem("cadc", **options)
-    found = cadc.glob(f"region/{region}/{collection}/*p.fits.fz")
-    return sorted(found)[:most]
+    found = cadc.glob(f"region/{region}/{collection}/{names}", detail=True)
+    # What is proprietary has no permissions for whoever has not logged in.
+    return sorted(path for path, told in found.items() if told["mode"] & 0o444)[:most]
 
 
 def count_sources(path: str, options: Options, sigmas: float = 5.0) -> int:
@@ -57,13 +58,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("region", help="as below region/ of the mount: 10.6847_41.2688_0.5")
     parser.add_argument("--collection", default="CFHT")
+    parser.add_argument("--names", default="*p.fits.fz", help="which files: a pattern")
     parser.add_argument("--most", type=int, default=200, help="mosaics at most")
     parser.add_argument("--scheduler", help="tcp://host:8786; without it, workers on this machine")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--options", type=json.loads, default={}, help="settings, as JSON")
     asked = parser.parse_args()
     local = {"n_workers": asked.workers, "threads_per_worker": 1, "dashboard_address": None}
-    paths = mosaics(asked.region, asked.collection, asked.most, asked.options)
+    paths = mosaics(asked.region, asked.collection, asked.names, asked.most, asked.options)
     with Client(asked.scheduler) if asked.scheduler else Client(**local) as client:
         counts = client.gather(client.map(count_sources, paths, options=asked.options))
     for path, count in zip(paths, counts, strict=True):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
 import typer
 
-from cadcfs.cli.session import AsJson, CacheDir, RegistryUrl
+from cadcfs.cli.session import AsJson, CacheDir, Options, RegistryUrl
 
 app = typer.Typer(help="The settings.", no_args_is_help=True)
 
@@ -21,9 +20,7 @@ def _top() -> None:
 def show(
     registry_url: RegistryUrl = None,
     cache_dir: CacheDir = None,
-    options: Annotated[
-        list[str] | None, typer.Option("-o", help="Settings, parted by commas: KEY=VALUE or KEY.")
-    ] = None,
+    options: Options = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the settings in force as lines for a settings file; a comment says where one was set.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cadcfs import __version__
-from cadcfs.cli.session import AsJson, CacheDir, RegistryUrl
+from cadcfs.cli.session import AsJson, CacheDir, Options, RegistryUrl
 
 if TYPE_CHECKING:
     from cadcfs.config import Settings
@@ -30,9 +30,7 @@ def doctor(
     ] = False,
     registry_url: RegistryUrl = None,
     cache_dir: CacheDir = None,
-    options: Annotated[
-        list[str] | None, typer.Option("-o", help="Settings, parted by commas: KEY=VALUE or KEY.")
-    ] = None,
+    options: Options = None,
     as_json: AsJson = False,
 ) -> None:
     """Look for what is in the way of a mount: each finding names the cause and the cure.

@@ -79,7 +79,8 @@ def fetch(
     if as_json:
         typer.echo(json.dumps(run.facts(), ensure_ascii=False))
     elif shown:
-        typer.echo(f"{run.came} fetched, {run.there} were there")
+        failed = f", {len(run.failures)} failed" if run.failures else ""
+        typer.echo(f"{run.came} fetched, {run.there} were there{failed}")
     if run.failures:
         sys.exit(1)
 
@@ -93,11 +94,12 @@ def _paths(words: list[str]) -> Iterator[Path]:
 
 
 def _told(plan: Plan) -> str:
-    from cadcfs.summary import size
+    from rich.filesize import decimal
 
-    told = [f"{len(plan.files)} files, {size(plan.size)}"]
+    files = "1 file" if len(plan.files) == 1 else f"{len(plan.files)} files"
+    told = [f"{files}, {decimal(plan.size)}"]
     if plan.unmade:
-        told.append(f"{plan.unmade} of them of a size that shows when they are made")
+        told.append(f"{plan.unmade} of them of a size that shows when they come")
     if plan.proprietary:
         told.append(f"{plan.proprietary} proprietary, left out")
     if plan.junk:
@@ -151,7 +153,7 @@ class _Run:
             if not under_way:
                 break
             for done in wait(under_way, return_when=FIRST_COMPLETED).done:
-                self._count(done, under_way.pop(done))
+                self._count(done, under_way.pop(done), bars)
 
     def _bring(self, file: Wanted, bars: _Bars) -> bool:
         from cadcfs.cli.fetch_copy import bring
@@ -159,7 +161,7 @@ class _Run:
         with bars.of(file) as told:
             return bring(file, self._destination, told)
 
-    def _count(self, done: Future[bool], file: Wanted) -> None:
+    def _count(self, done: Future[bool], file: Wanted, bars: _Bars) -> None:
         try:
             if done.result():
                 self.came += 1
@@ -168,7 +170,7 @@ class _Run:
         except (OSError, UserError) as exc:
             words = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
             self.failures.append((file.path, words))
-            note(f"{file.path}: {words}")
+            bars.note(f"{file.path}: {words}")
 
     def facts(self) -> dict[str, object]:
         failed = [{"path": str(path), "error": words} for path, words in self.failures]
@@ -192,6 +194,15 @@ class _Bars:
 
     def _count(self) -> str:
         return f"{self._done} of {self._files} files"
+
+    def note(self, text: str) -> None:
+        """Say something above the bars, which would else be drawn over it."""
+        if self._progress is None:
+            note(text)
+        else:
+            self._progress.console.print(
+                f"cadcfs: {text}", markup=False, highlight=False, soft_wrap=True
+            )
 
     @contextmanager
     def of(self, file: Wanted) -> Iterator[Callable[[int, int], None]]:

@@ -20,6 +20,8 @@ DOCUMENTS = frozenset(
      "footprints.png", "footprints.reg", "coverage.fits", "index.csv"}
 )  # fmt: skip
 """What a result tells of itself; brought when it is named or matched."""
+RESULT = "urls.txt"
+"""What each result has, also one without files."""
 MANY = frozenset({"region", "name"})
 """Directories whose entries hold a result for each collection."""
 JUNK = "junk"
@@ -92,7 +94,8 @@ def _add(plan: Plan, path: Path, match: str | None, wait: Callable[[str], None])
     before = len(plan.files) + plan.proprietary
     for directory, inner in _results(path, wait):
         _add_directory(plan, directory, inner, match, wait)
-    if len(plan.files) + plan.proprietary == before and match is None and not plan.junk:
+    is_empty = len(plan.files) + plan.proprietary == before and not plan.junk
+    if is_empty and match is None and not (path / RESULT).exists():
         raise UserError(f"{path} has no files of its own; name a result, or a view of one")
 
 
@@ -117,7 +120,7 @@ def _add_directory(
             if directory.name in MADE:
                 plan.files.append(Wanted(place, inner / entry.name, None))
             else:
-                _add_file(plan, place, inner / entry.name)
+                _add_listed(plan, place, inner / entry.name)
 
 
 def _add_file(plan: Plan, path: Path, target: Path) -> None:
@@ -126,6 +129,14 @@ def _add_file(plan: Plan, path: Path, target: Path) -> None:
         plan.proprietary += 1
     else:
         plan.files.append(Wanted(path, target, found.st_size))
+
+
+def _add_listed(plan: Plan, path: Path, target: Path) -> None:
+    try:
+        _add_file(plan, path, target)
+    except OSError:
+        # The others are brought all the same, and this one fails by its own name.
+        plan.files.append(Wanted(path, target, None))
 
 
 def _entries(directory: Path, wait: Callable[[str], None]) -> list[os.DirEntry[str]]:

@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 RegistryUrl = Annotated[str | None, typer.Option(help="Where the services are listed.")]
 CacheDir = Annotated[Path | None, typer.Option(help="Where jobs and what was read are kept.")]
+Options = Annotated[
+    list[str] | None, typer.Option("-o", help="Settings, parted by commas: KEY=VALUE or KEY.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 

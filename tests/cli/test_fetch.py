@@ -10,13 +10,12 @@ import select
 import signal
 import sqlite3
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.rig import CADCFS, Mount, Server
+from tests.rig import CADCFS, Mount, Server, until
 
 M31 = "collections/CFHT/by-target/M31"
 NAMES = ("2376828o.fits.fz", "2376828p.fits.fz")
@@ -86,9 +85,12 @@ def test_it_goes_on_after_kill_9(server: Server, tmp_path: Path) -> None:
     fault = server.fault("bandwidth", rate=2e6)
     try:
         process = subprocess.Popen([*CADCFS, "fetch", "--to", str(out), str(source)])
-        while not any(p.stat().st_size > 2 << 20 for p in out.glob(".*.part")):
-            assert process.poll() is None
-            time.sleep(0.02)
+        until(
+            lambda: (
+                process.poll() is not None
+                or any(p.stat().st_size > 2 << 20 for p in out.glob(".*.part"))
+            )
+        )
         process.kill()
         assert process.wait(timeout=60) == -9
         server.mend(fault)
@@ -113,9 +115,7 @@ def test_an_interrupt_waits_for_nothing(server: Server, tmp_path: Path) -> None:
     try:
         command = [*CADCFS, "fetch", "--to", str(out), str(source)]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        while not any(out.glob(".*.part")):
-            assert process.poll() is None
-            time.sleep(0.02)
+        until(lambda: any(out.glob(".*.part")))
         process.send_signal(signal.SIGINT)
         assert "the same command goes on" in process.communicate(timeout=30)[1]
         assert process.returncode == 130
@@ -170,6 +170,20 @@ def test_what_is_left_out_is_counted(sky: Mount, server: Server) -> None:
     assert f"{told['proprietary']} proprietary, left out" in words
 
 
+def test_a_result_without_files_is_none_to_bring(sky: Mount) -> None:
+    empty = sky.path / "collections/CFHT/by-target/Empty field"
+    told = json.loads(fetch("--json", "--dry-run", empty).stdout)
+    assert (told["files"], told["bytes"]) == (0, 0)
+
+
+def test_a_file_whose_size_cannot_be_known_does_not_keep_the_others(tmp_path: Path) -> None:
+    (tmp_path / "result").mkdir()
+    (tmp_path / "result" / "a.fits").write_bytes(b"abc")
+    (tmp_path / "result" / "b.fits").symlink_to("nowhere")
+    told = json.loads(fetch("--json", "--dry-run", tmp_path / "result").stdout)
+    assert (told["files"], told["bytes"]) == (2, 3)
+
+
 def test_mistakes_are_one_sentence(sky: Mount, tmp_path: Path) -> None:
     for words in ([sky.path / "collections/CFHT"], [sky.path / M31 / "none.fits"]):
         done = fetch(*words, code=1)
@@ -197,12 +211,21 @@ def test_the_progress_fits_into_a_terminal_of_80_columns(server: Server, tmp_pat
     assert text[-1] == "2 fetched, 0 were there"
 
 
-def on_terminal(*words: str) -> bytes:
+def test_on_a_terminal_what_fails_is_told_above_the_bars(tmp_path: Path) -> None:
+    result = tmp_path / "result"
+    result.mkdir()
+    (result / "a.fits").symlink_to("nowhere")
+    shown = ESCAPES.sub(b"", on_terminal("fetch", "--to", str(tmp_path / "out"), result, code=1))
+    assert b"a.fits: No such file or directory" in shown.replace(b"\r\n", b"")
+    assert shown.rstrip().endswith(b"0 fetched, 0 were there, 1 failed")
+
+
+def on_terminal(*words: str | Path, code: int = 0) -> bytes:
     """What a command shows on a terminal of 80 columns."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ |= {"COLUMNS": "80", "LINES": "24", "TERM": "xterm"}
-        os.execv(CADCFS[0], [*CADCFS, *words])
+        os.execv(CADCFS[0], [*CADCFS, *map(str, words)])
     shown = b""
     while True:
         assert select.select([terminal], [], [], 60)[0], shown
@@ -211,5 +234,5 @@ def on_terminal(*words: str) -> bytes:
         except OSError:
             break
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, shown
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code, shown
     return shown

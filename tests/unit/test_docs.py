@@ -31,12 +31,6 @@ def test_each_promise_names_a_test_that_exists() -> None:
         assert f"def {test}(" in path.read_text() or not test, (file, test)
 
 
-def test_each_setting_is_in_the_readme() -> None:
-    text = (ROOT / "README.md").read_text()
-    for field in fields(Settings):
-        assert f"`{field.name}`" in text, field.name
-
-
 def test_each_module_that_is_named_exists() -> None:
     for place, text in documents().items():
         for name in re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)", text):

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from cadcfs.demo.auth.certificates import Certificates
-from tests.rig import CADCFS, Mount, Server
+from tests.rig import CADCFS, Mount, Server, until
 
 Environ = dict[str, str]
 HIDDEN = "collections/CFHT/by-target/Hidden"
@@ -304,6 +304,12 @@ def test_a_login_that_ends_is_told_in_time_and_not_hammered(
     assert os.listdir(listing)
 
 
+def is_waited_for(sky: Mount, path: str) -> bool:
+    """Whether somebody's open of the file waits for its answer."""
+    told = (sky.path / ".cadcfs/status").read_text().splitlines()
+    return any(path in line and " open " in line for line in told)
+
+
 def test_a_login_that_ends_ends_the_wait_for_its_job(
     sky: Mount, person: Person, server: Server
 ) -> None:
@@ -311,9 +317,11 @@ def test_a_login_that_ends_ends_the_wait_for_its_job(
     job = sky.path / "jobs/mine"
     job.mkdir()
     (job / "query.adql").write_text("SELECT count(*) FROM caom2.Plane")
-    stalled = server.fault("stall", path="^/argus/async/", seconds=5)
+    stalled = server.fault("stall", path="^/argus/async/", seconds=10)
     (job / "phase").write_text("RUN\n")
     with subprocess.Popen(["cat", job / ".wait"], stderr=subprocess.PIPE, text=True) as waiting:
+        # A login that has ended hides the job from whoever comes after.
+        until(lambda: is_waited_for(sky, "/jobs/mine/.wait"))
         number = server.fault("expired")
         server.forget()
         server.mend(stalled)

@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("region", help="as below region/ of the mount: 10.6847_41.2688_0.5")
     parser.add_argument("--collection", default="CFHT")
     parser.add_argument("--names", default="*p.fits.fz", help="which files: a pattern")
+    parser.add_argument("--sigmas", type=float, default=5.0, help="how bright, in noise")
     parser.add_argument("--most", type=int, default=200, help="mosaics at most")
     parser.add_argument("--scheduler", help="tcp://host:8786; without it, workers on this machine")
     parser.add_argument("--workers", type=int, default=2)
@@ -67,7 +68,9 @@ def main() -> None:
     local = {"n_workers": asked.workers, "threads_per_worker": 1, "dashboard_address": None}
     paths = mosaics(asked.region, asked.collection, asked.names, asked.most, asked.options)
     with Client(asked.scheduler) if asked.scheduler else Client(**local) as client:
-        counts = client.gather(client.map(count_sources, paths, options=asked.options))
+        counts = client.gather(
+            client.map(count_sources, paths, options=asked.options, sigmas=asked.sigmas)
+        )
     for path, count in zip(paths, counts, strict=True):
         print(f"{count:8d} {path}")
     print(f"{sum(counts):8d} sources in {len(paths)} mosaics")

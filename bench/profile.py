@@ -15,6 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from bench import data
+from bench.measure import drop_pages_of_mount
 from bench.mounts import CADCFS, TICKS
 from bench.origin import Origin
 
@@ -78,6 +79,8 @@ def profile(origin: Origin, where: Path, pattern: str, *, tls: bool) -> None:
             list((file.parents[1] / "headers").iterdir())
         elif pattern != "sequential":
             read(file, "sequential")
+        if pattern == "random":
+            drop_pages_of_mount(file)
         before, start = thread_times(process.pid), time.perf_counter()
         read(file, pattern)
         taken, after = time.perf_counter() - start, thread_times(process.pid)

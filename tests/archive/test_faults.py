@@ -291,7 +291,6 @@ async def test_a_release_passes(control: Control, uri: str) -> None:
     assert (await control.client.get(f"/raven/files/{uri}")).status_code == 200
     await control.add("embargo", uri=uri, seconds=0.2)
     with trio.fail_after(PATIENCE):
-        await trio.sleep(0.2)
         while (await control.client.get(f"/raven/files/{uri}")).status_code != 200:
             pass
 

@@ -76,24 +76,24 @@ class Records:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._known: OrderedDict[str, Record] = OrderedDict()
+        self._known: OrderedDict[bytes, Record] = OrderedDict()
 
     def peek(self, key: str) -> Record | None:
         """What memory holds; never waits."""
-        return self._known.get(key)
+        return self._known.get(_short(key))
 
     def load(self, keys: Iterable[str]) -> None:
         """Read the records of *keys* into memory."""
         for key in keys:
             found = self._read(key)
             if found is not None:
-                self._known.setdefault(key, found)
-        while len(self._known) > IN_MEMORY:
-            self._known.popitem(last=False)
+                self._known.setdefault(_short(key), found)
+        self._trim()
 
     def keep(self, key: str, record: Record) -> None:
         """Know *record* from now on, also in a later process if the disk is willing."""
-        self._known[key] = record
+        self._known[_short(key)] = record
+        self._trim()
         path = self._path(key)
         new = path.with_name(f"{path.name}.{os.getpid()}")
         try:
@@ -105,6 +105,10 @@ class Records:
             log.info("%s is not written (%s)", path, exc)
             with contextlib.suppress(OSError):
                 new.unlink(missing_ok=True)
+
+    def _trim(self) -> None:
+        while len(self._known) > IN_MEMORY:
+            self._known.popitem(last=False)
 
     def _path(self, key: str) -> Path:
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
@@ -122,6 +126,11 @@ class Records:
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as exc:
             log.warning("%s cannot be read (%s); its file is made again", path, exc)
             return None
+
+
+def _short(key: str) -> bytes:
+    """What stands for *key* in memory: keys hold queries, and each refresh brings new ones."""
+    return hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
 def measured(fd: int) -> tuple[int, str]:

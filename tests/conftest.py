@@ -8,9 +8,14 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
-from tests.rig import Mount, Run, Server, running_server
+from tests.rig import Mount, Run, Server, running_server, until
+
+# How long an example takes is no verdict: the machine may be busy.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 ExpectLog = Callable[[str], None]
 
@@ -80,7 +85,10 @@ def mount(server: Server, tmp_path: Path, expected_log: list[str]) -> Iterator[M
     path = tmp_path / "sky"
     path.mkdir()
     mounted = Mount(path, tmp_path / "cache", server.registry_url)
+    server.forget()
     mounted.start()
+    # A mount asks for the collections by itself, which no test means to count.
+    until(server.queries)
     server.forget()
     yield mounted
     if mounted.is_mounted():

@@ -89,6 +89,8 @@ def _warm(path: Path, told: Told) -> bool:
         if _cached(path) == size:
             told(size, size)
             return False
+        # What the kernel still has would be read past the cache, which may have been cleared.
+        os.posix_fadvise(source.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         while piece := source.read(PIECE):
             told(len(piece), size)
     return True

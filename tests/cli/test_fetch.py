@@ -60,6 +60,19 @@ def test_a_result_comes_into_the_cache_once_and_without_a_word(sky: Mount, serve
     assert server.bytes_sent("/minoc/") == 0
 
 
+def test_what_was_cleared_comes_again_though_the_kernel_has_it(sky: Mount, server: Server) -> None:
+    source = sky.path / M31 / NAMES[1]
+    fetch(source)
+    assert len(source.read_bytes()) == source.stat().st_size
+    clear = [*CADCFS, "cache", "clear", str(source)]
+    # The kernel tells a moment later that a file is closed; until then it stays.
+    until(lambda: b"stay" not in subprocess.run(clear, capture_output=True, check=True).stderr)
+    server.forget()
+    assert json.loads(fetch("--json", source).stdout)["fetched"] == 1
+    assert server.bytes_sent("/minoc/") == source.stat().st_size
+    assert json.loads(fetch("--json", source).stdout)["were_there"] == 1
+
+
 def test_copies_are_whole_and_keep_their_time(sky: Mount, tmp_path: Path) -> None:
     source = sky.path / M31 / NAMES[1]
     told = json.loads(

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -154,6 +155,14 @@ def until(condition: Callable[[], object], seconds: float = 90) -> None:
     while not condition():
         assert time.monotonic() < end, "it does not happen"
         time.sleep(0.02)
+
+
+def copied(source: Path, target: Path) -> None:
+    """Copy a directory: by links, or whole where *target* is on another file system."""
+    is_same = source.stat().st_dev == target.parents[1].stat().st_dev
+    shutil.copytree(
+        source, target, symlinks=True, copy_function=os.link if is_same else shutil.copy2
+    )
 
 
 @contextlib.contextmanager

@@ -12,21 +12,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
 from platformdirs import user_cache_path
 
 from cadcfs.cli.demo_faults import faults_of, short_forms
+from cadcfs.cli.session import cause
 from cadcfs.errors import UserError
 
 if TYPE_CHECKING:
     from cadcfs.demo.archive import Archive
     from cadcfs.demo.faults.rules import Fault
     from cadcfs.demo.server import Served
-
-E = TypeVar("E", bound=Exception)
 
 PID_FILE = "demo.pid"
 PORT_FILE = "port"
@@ -153,9 +152,9 @@ def _run(serving: Serving, where: Path | None, background: bool) -> None:
         (serving.data_dir / PID_FILE).write_text(f"{os.getpid()}\n")
         try:
             trio.run(_serve, serving, where, ready)
-        except* UserError as group:
+        except BaseExceptionGroup as group:
             # A nursery wraps even a single failure; what the user did wrong is one sentence.
-            raise _first(group) from None
+            raise cause(group) from None
 
     if background:
         typer.echo(in_background(work), nl=False)
@@ -163,9 +162,18 @@ def _run(serving: Serving, where: Path | None, background: bool) -> None:
         work(_say)
 
 
-def _first(group: BaseExceptionGroup[E]) -> E:
-    inner = group.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
+def _mistake(exc: Exception) -> Exception:
+    """What the user did wrong, as one sentence; or *exc* itself."""
+    from cadcfs.demo.faults.kinds import FaultError
+
+    first: BaseException = exc
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    if isinstance(first, FaultError):
+        return UserError(f"--fault: {first}")
+    if isinstance(first, OSError):
+        return UserError(f"cannot serve on 127.0.0.1: {os.strerror(first.errno or 0)}")
+    return exc
 
 
 def _say(text: str) -> None:
@@ -236,11 +244,8 @@ async def _serve(serving: Serving, where: Path | None, ready: Callable[[str], No
         async with trio.open_nursery() as nursery:
             try:
                 served = await nursery.start(start)
-            except* FaultError as group:
-                raise UserError(f"--fault: {_first(group)}") from group
-            except* OSError as group:
-                words = os.strerror(_first(group).errno or 0)
-                raise UserError(f"cannot serve on 127.0.0.1: {words}") from group
+            except (FaultError, OSError, ExceptionGroup) as exc:
+                raise _mistake(exc) from None
             if where is not None:
                 await _mount(served.registry_url, where, serving.data_dir)
                 port = urlsplit(served.registry_url).port

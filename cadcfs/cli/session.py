@@ -67,7 +67,7 @@ def ask(
     except BaseExceptionGroup as group:
         if group.subgroup(KeyboardInterrupt) is not None:
             sys.exit(130)
-        raise _cause(group) from group
+        raise cause(group) from group
 
 
 async def _run(work: Callable[[Session], Awaitable[T]], settings: Settings) -> T:
@@ -112,7 +112,7 @@ async def _as_account(
         return await work(Session(engine, desks, public.desks))
 
 
-def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one mistake in nested groups, for a sentence instead of a traceback."""
     found, others = group.split(CadcfsError)
     if found is None or others is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import Server
+from tests.rig import Server, copied
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "docs/tutorial.md", *(
@@ -49,7 +49,7 @@ def place(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     (checkout / ".venv").symlink_to(sys.prefix)
     (checkout / ".demo").mkdir()
     built = server.archive.root
-    subprocess.run(["cp", "-al", built, checkout / ".demo" / built.name], check=True)
+    copied(built, checkout / ".demo" / built.name)
     # The interpreter that runs the tests is the one to use, however old its mark is;
     # and `make test` is what is running.
     (tools / "make").write_text(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -29,15 +27,15 @@ from cadcfs.jobs.record import Phase
 from cadcfs.jobs.registry import Registry
 from cadcfs.network.client import Client
 from tests.mount.test_jobs import QUERY, SLOW, ended, ran, rows
-from tests.rig import CADCFS, Mount, Server, until
+from tests.rig import CADCFS, Mount, Server, copied, until
 
 
 @pytest.fixture
 def own_data(server: Server, tmp_path: Path) -> Path:
-    """A copy of the built archive, by links."""
+    """A copy of the built archive."""
     place = tmp_path / "data"
     root = server.archive.root
-    shutil.copytree(root, place / root.name, copy_function=os.link)
+    copied(root, place / root.name)
     return place
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,22 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 ExpectLog = Callable[[str], None]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Queries without end, left by a run that was ended, would take the places of this run's."""
+    config = session.config
+    if hasattr(config, "workerinput") or config.cache is None:
+        return
+    for lock in config.cache.mkdir("archive").parent.glob("*/jobs*/lock"):
+        with lock.open("a") as held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            for job in lock.parent.iterdir():
+                if job.is_dir():
+                    shutil.rmtree(job)
 
 
 @pytest.fixture

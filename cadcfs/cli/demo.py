@@ -186,7 +186,9 @@ def _stop(pid_file: Path, where: Path) -> None:
     if (process := _running(pid_file)) is not None:
         signal.pidfd_send_signal(process, signal.SIGTERM)
         if not select.select([process], [], [], STOP_TIME)[0]:
-            raise UserError(f"{where} does not end; see {pid_file.parent}/cache/cadcfs.log")
+            # Its server does not give up what a client, gone or stuck, does not take.
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+            select.select([process], [], [], STOP_TIME)
     _unmount_ours(pid_file, where)
 
 

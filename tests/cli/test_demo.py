@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cadcfs.cli.demo import port_of_last_time
+from cadcfs.cli.demo import PID_FILE, _stop, port_of_last_time
 from cadcfs.demo.faults.kinds import FILTERS, KINDS
 from tests.rig import running_server, wait_for_end
 
@@ -125,6 +125,20 @@ def test_a_mount_point_whose_daemon_was_killed_is_used_again(
         subprocess.run(stop, timeout=60, check=True)
     assert not os.path.ismount(place)
     assert int((data_dir / "port").read_text()) > 0
+
+
+def test_a_demo_that_does_not_end_is_ended(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(_stop.__globals__, "STOP_TIME", 0.5)
+    command = [*CADCFS, "demo", "--serve-only", "--background", "--data-dir", str(data_dir)]
+    subprocess.run(command, capture_output=True, timeout=60, check=True)
+    pid_file = data_dir / PID_FILE
+    pid = int(pid_file.read_text())
+    os.kill(pid, signal.SIGSTOP)
+    _stop(pid_file, tmp_path / "sky")
+    wait_for_end(pid)
+    assert not pid_file.exists()
 
 
 def test_the_port_of_the_last_mount_is_taken_if_it_is_free(tmp_path: Path) -> None:

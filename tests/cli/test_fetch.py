@@ -64,9 +64,14 @@ def test_what_was_cleared_comes_again_though_the_kernel_has_it(sky: Mount, serve
     source = sky.path / M31 / NAMES[1]
     fetch(source)
     assert len(source.read_bytes()) == source.stat().st_size
-    clear = [*CADCFS, "cache", "clear", str(source)]
-    # The kernel tells a moment later that a file is closed; until then it stays.
-    until(lambda: subprocess.run(clear, check=False).returncode == 0)
+
+    def is_cleared() -> bool:
+        # The kernel tells a moment later that a file is closed; until then it stays.
+        for words in (["cache", "clear", source], ["info", "--json", source]):
+            done = subprocess.run([*CADCFS, *words], capture_output=True, timeout=60, check=False)
+        return bool(json.loads(done.stdout)["cached"] == "0")
+
+    until(is_cleared)
     server.forget()
     assert json.loads(fetch("--json", source).stdout)["fetched"] == 1
     assert server.bytes_sent("/minoc/") == source.stat().st_size

@@ -76,7 +76,7 @@ class Server:
     ) -> http.client.HTTPResponse:
         url = self.registry_url.replace("/reg/resource-caps", f"/demo/{what}")
         request = urllib.request.Request(url, method=method, data=body)
-        reply = urllib.request.urlopen(request, timeout=10)
+        reply = urllib.request.urlopen(request, timeout=120)
         assert isinstance(reply, http.client.HTTPResponse)
         return reply
 
@@ -183,7 +183,7 @@ def running_server(data_dir: Path, *options: str) -> Iterator[Server]:
         yield Server(archive, url, process, said)
     finally:
         process.send_signal(signal.SIGTERM)
-        code = process.wait(timeout=10)
+        code = process.wait(timeout=120)
         process.stdout.close()
     assert code == 0
 

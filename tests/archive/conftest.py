@@ -37,6 +37,6 @@ async def served(archive: Archive, nursery: trio.Nursery) -> Served:
 async def client(served: Served) -> AsyncIterator[httpx.AsyncClient]:
     """A client that follows redirects."""
     async with httpx.AsyncClient(
-        base_url=served.base_url, follow_redirects=True, timeout=30
+        base_url=served.base_url, follow_redirects=True, timeout=120
     ) as client:
         yield client

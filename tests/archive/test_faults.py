@@ -361,7 +361,7 @@ async def test_what_a_killed_server_left_is_removed(
     await nursery.start(serve, archive)
     assert in_use < set(place.glob("serving-*/"))
     assert not (place / "serving-abandoned").exists()
-    async with httpx.AsyncClient(base_url=served.base_url) as client:
+    async with httpx.AsyncClient(base_url=served.base_url, timeout=120) as client:
         assert (await client.get("/argus/tables")).status_code == 200
 
 
@@ -373,7 +373,7 @@ async def test_chance_is_the_same_in_every_run(archive: Archive, nursery: trio.N
     runs = []
     for _ in range(2):
         served = await nursery.start(faulty)
-        async with httpx.AsyncClient(base_url=served.base_url) as client:
+        async with httpx.AsyncClient(base_url=served.base_url, timeout=120) as client:
             runs.append([(await client.get("/argus/tables")).status_code for _ in range(20)])
     assert runs[0] == runs[1]
     assert set(runs[0]) == {200, 503}

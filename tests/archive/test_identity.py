@@ -110,7 +110,7 @@ async def test_a_token_ends(archive: Archive, nursery: trio.Nursery) -> None:
         return serve(archive, token_life=0, task_status=task_status)
 
     served = await nursery.start(brief)
-    async with httpx.AsyncClient(base_url=served.base_url) as client:
+    async with httpx.AsyncClient(base_url=served.base_url, timeout=120) as client:
         headers = {"Authorization": f"Bearer {await log_in(client)}"}
         reply = await client.get("/argus/tables", headers=headers)
     assert (reply.status_code, reply.text) == (401, "token expired")
@@ -122,7 +122,7 @@ async def test_a_token_ends(archive: Archive, nursery: trio.Nursery) -> None:
 
 async def test_tokens_outlive_the_server(archive: Archive, nursery: trio.Nursery) -> None:
     first, second = await nursery.start(serve, archive), await nursery.start(serve, archive)
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=120) as client:
         token = (await client.post(f"{first.base_url}/ac/login", data=CREDENTIALS)).text
         reply = await client.get(
             f"{second.base_url}/ac/search", headers={"Authorization": f"Bearer {token}"}
@@ -133,14 +133,14 @@ async def test_tokens_outlive_the_server(archive: Archive, nursery: trio.Nursery
 async def test_a_certificate_is_its_user(served: Served) -> None:
     authority = ssl.create_default_context(cafile=str(served.certificates.authority))
     secure = served.secure_registry_url.removesuffix("/reg/resource-caps")
-    async with httpx.AsyncClient(base_url=secure, verify=authority) as anybody:
+    async with httpx.AsyncClient(base_url=secure, verify=authority, timeout=120) as anybody:
         registry = await anybody.get("/reg/resource-caps")
         assert f"{secure}/argus/capabilities" in registry.text
         assert (await anybody.get("/ac/whoami")).status_code == 401
     for name in ("demo", "guest"):
         context = ssl.create_default_context(cafile=str(served.certificates.authority))
         context.load_cert_chain(served.certificates.of_user(name))
-        async with httpx.AsyncClient(base_url=secure, verify=context) as client:
+        async with httpx.AsyncClient(base_url=secure, verify=context, timeout=120) as client:
             reply = await client.get("/ac/whoami")
             assert reply.headers["x-vo-authenticated"] == name
             assert reply.headers["location"] == f"{secure}/ac/users/{name}?idType=HTTP"
@@ -158,7 +158,7 @@ async def test_a_certificate_that_has_ended_shuts_out_of_public_data_too(
 
     def ask() -> str | None:
         with (
-            socket.create_connection((place.hostname, place.port), timeout=30) as plain,
+            socket.create_connection((place.hostname, place.port), timeout=120) as plain,
             context.wrap_socket(plain, server_hostname=place.hostname) as secure,
         ):
             secure.sendall(b"GET /reg/resource-caps HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -183,7 +183,7 @@ async def test_a_login_buys_a_certificate(
     context = ssl.create_default_context(cafile=str(served.certificates.authority))
     context.load_cert_chain(pem)
     secure = served.secure_registry_url.removesuffix("/reg/resource-caps")
-    async with httpx.AsyncClient(base_url=secure, verify=context) as secured:
+    async with httpx.AsyncClient(base_url=secure, verify=context, timeout=120) as secured:
         who = await secured.get("/ac/whoami")
     assert who.headers["x-vo-authenticated"] == "guest"
     for days in ("0", "-1", "many", "inf", "nan"):
@@ -202,7 +202,7 @@ async def test_the_log_knows_the_name_and_never_the_secret(
         return serve(archive, log_path=path, task_status=task_status)
 
     served = await nursery.start(logged)
-    async with httpx.AsyncClient(base_url=served.base_url) as client:
+    async with httpx.AsyncClient(base_url=served.base_url, timeout=120) as client:
         token = await log_in(client)
         await client.post("/ac/login?username=demo&password=demo")
         bearer = {"Authorization": f"Bearer {token}"}

@@ -74,11 +74,11 @@ def test_what_is_said_at_the_start_is_all_that_is_needed(data_dir: Path, tmp_pat
         assert [path.name for path in paths] == ["ca.pem", "demo.pem"]
         assert all(path.is_file() for path in paths)
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(f"{base}/argus/availability", timeout=30)
+            urllib.request.urlopen(f"{base}/argus/availability", timeout=120)
         caught.value.close()
         assert caught.value.code == 500
         number = server.fault("empty-registry")
-        with urllib.request.urlopen(server.registry_url, timeout=30) as reply:
+        with urllib.request.urlopen(server.registry_url, timeout=120) as reply:
             assert reply.read() == b""
         server.mend(number)
         assert [record["faults"] for record in server.requests()] == [["busy"], ["empty-registry"]]
@@ -90,19 +90,19 @@ def test_short_options_are_faults(data_dir: Path) -> None:
     options = ("--like-cadc", "--latency", "0.01", "--bandwidth", "1e9", "--token-life", "0")
     with running_server(data_dir, *options) as server:
         base = server.registry_url.removesuffix("/reg/resource-caps")
-        with urllib.request.urlopen(f"{base}/demo/faults", timeout=30) as reply:
+        with urllib.request.urlopen(f"{base}/demo/faults", timeout=120) as reply:
             told = {fault["kind"]: fault for fault in json.load(reply)}
         assert set(told) == {"like-cadc", "latency", "bandwidth"}
         assert told["latency"]["seconds"] == 0.01
         assert told["bandwidth"]["rate"] == 1e9
         form = b"username=demo&password=demo"
-        with urllib.request.urlopen(f"{base}/ac/login", form, timeout=30) as reply:
+        with urllib.request.urlopen(f"{base}/ac/login", form, timeout=120) as reply:
             token = reply.read().decode()
         request = urllib.request.Request(
             f"{base}/ac/whoami", headers={"Authorization": f"Bearer {token}"}
         )
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(request, timeout=30)
+            urllib.request.urlopen(request, timeout=120)
         caught.value.close()
         assert caught.value.code == 401
 

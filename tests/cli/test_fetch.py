@@ -135,7 +135,7 @@ def test_an_interrupt_waits_for_nothing(server: Server, tmp_path: Path) -> None:
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         until(lambda: any(out.glob(".*.part")))
         process.send_signal(signal.SIGINT)
-        assert "the same command goes on" in process.communicate(timeout=30)[1]
+        assert "the same command goes on" in process.communicate(timeout=120)[1]
         assert process.returncode == 130
     finally:
         server.mend(fault)

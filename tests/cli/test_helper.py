@@ -129,7 +129,7 @@ def test_systemd_hears_that_the_mount_answers_goes_on_and_ends(
             while said[-1] == b"WATCHDOG=1":
                 said.append(channel.recv(4096))
             assert said[-1] == b"STOPPING=1"
-            assert daemon.wait(timeout=20) == 0
+            assert daemon.wait(timeout=120) == 0
         finally:
             daemon.kill()
             daemon.wait()

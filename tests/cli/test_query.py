@@ -47,10 +47,10 @@ def faults(server: Server) -> Iterator[Callable[..., None]]:
     url = server.registry_url.replace("/reg/resource-caps", "/demo/faults")
 
     def arm(**fault: object) -> None:
-        httpx.post(url, json=fault, timeout=30).raise_for_status()
+        httpx.post(url, json=fault, timeout=120).raise_for_status()
 
     yield arm
-    httpx.delete(url, timeout=30)
+    httpx.delete(url, timeout=120)
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:

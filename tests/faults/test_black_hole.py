@@ -199,7 +199,7 @@ def stuck(rig: Rig, count: int) -> Iterator[subprocess.Popen[str]]:
         assert process.poll() is None
     finally:
         process.kill()
-        process.wait(timeout=20)
+        process.wait(timeout=120)
         process.stdout.close()
 
 
@@ -275,7 +275,7 @@ def killed(processes: list[subprocess.Popen[bytes]]) -> list[float]:
     for process in processes:
         start = time.monotonic()
         process.send_signal(signal.SIGKILL)
-        process.wait(timeout=20)
+        process.wait(timeout=120)
         took.append(time.monotonic() - start)
     return took
 

@@ -136,7 +136,7 @@ def end(processes: list[subprocess.Popen[bytes]]) -> None:
     for process in processes:
         process.kill()
     for process in processes:
-        process.wait(timeout=20)
+        process.wait(timeout=120)
 
 
 def told_to_end(rig: Rig, number: signal.Signals, count: int) -> float:

@@ -59,7 +59,7 @@ class Disk:
         assert self._shell.stdin
         assert self._shell.stdout
         self._shell.stdin.close()
-        self._shell.wait(timeout=20)
+        self._shell.wait(timeout=120)
         self._shell.stdout.close()
 
 

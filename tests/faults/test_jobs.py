@@ -50,7 +50,7 @@ def started(data: Path, port: str) -> tuple[subprocess.Popen[str], str]:
 
 def stopped(process: subprocess.Popen[str], number: signal.Signals) -> None:
     process.send_signal(number)
-    process.wait(timeout=30)
+    process.wait(timeout=120)
     assert process.stdout is not None
     process.stdout.close()
 
@@ -90,10 +90,10 @@ def faults(server: Server) -> Iterator[Callable[..., None]]:
     url = server.registry_url.replace("/reg/resource-caps", "/demo/faults")
 
     def arm(**fault: object) -> None:
-        httpx.post(url, json=fault, timeout=30).raise_for_status()
+        httpx.post(url, json=fault, timeout=120).raise_for_status()
 
     yield arm
-    httpx.delete(url, timeout=30)
+    httpx.delete(url, timeout=120)
 
 
 @pytest.mark.parametrize(

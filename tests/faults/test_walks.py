@@ -50,7 +50,7 @@ def walk(*command: object) -> subprocess.Popen[str]:
 
 def end(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
 
 
 def asked_after(server: Server, seconds: float, least: int) -> int:

@@ -102,7 +102,7 @@ def test_status_watches_until_it_is_told_to_stop(seen: Mount) -> None:
 
 def test_metrics_are_what_prometheus_reads(seen: Mount, port: int) -> None:
     text = (seen.path / ".cadcfs/metrics").read_text()
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=120) as reply:
         served = reply.read().decode()
     for found in (metrics(text), metrics(served)):
         assert found["cadcfs_cache_misses_total"][0][1] >= 1

@@ -339,8 +339,8 @@ def test_waiting_is_interrupted_alone(jobs: Path) -> None:
         until(lambda: "request_wait" in Path(f"/proc/{waiter.pid}/wchan").read_text())  # noqa: B023
     waiters[0].send_signal(signal.SIGINT)
     waiters[1].send_signal(signal.SIGKILL)
-    assert waiters[0].wait(timeout=10) == -signal.SIGINT
-    assert waiters[1].wait(timeout=10) == -signal.SIGKILL
+    assert waiters[0].wait(timeout=120) == -signal.SIGINT
+    assert waiters[1].wait(timeout=120) == -signal.SIGKILL
     assert waiters[2].communicate(timeout=ENDS)[0] == "COMPLETED\n"
     for waiter in waiters[:2]:
         assert waiter.stdout is not None
@@ -432,7 +432,7 @@ def test_a_job_that_is_gone_at_the_archive_says_so(
     until(lambda: (job / "phase").read_text() == "EXECUTING\n")
     job_id = (job / "id").read_text().strip()
     mount.stop()
-    assert httpx.delete(f"{uws(server)}/{job_id}", timeout=30).status_code == 303
+    assert httpx.delete(f"{uws(server)}/{job_id}", timeout=120).status_code == 303
     mount.start()
     assert ended(job) == "ERROR"
     assert "does not know this job" in (job / "error.txt").read_text()
@@ -445,7 +445,7 @@ def uws(server: Server) -> str:
 
 def test_a_job_made_elsewhere(jobs: Path, server: Server) -> None:
     form = {"LANG": "ADQL", "QUERY": QUERY, "PHASE": "RUN"}
-    job_id = httpx.post(uws(server), data=form, timeout=30).headers["location"].rpartition("/")[2]
+    job_id = httpx.post(uws(server), data=form, timeout=120).headers["location"].rpartition("/")[2]
     assert "COMPLETED" in httpx.get(f"{uws(server)}/{job_id}?WAIT=30", timeout=60).text
     server.forget()
     assert os.path.isdir(jobs / job_id)

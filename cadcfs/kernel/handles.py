@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import count
 from typing import Generic, TypeVar
 
+from cadcfs.tree.node import Entries, Opened
+
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class OpenFile:
+    """A file that a process has open."""
+
+    opened: Opened
+    inode: int
+    opener: int
+    """The thread that opened it: a read does not say who asks."""
+    lent_in: int | None = None
+    """The generation in which it was opened; None for what is for everybody."""
+    admitted: bool = False
+    """Whether the opener was looked at: to look into /proc costs more than a read from the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDirectory:
+    """A directory that a process lists, as it was in a generation of names."""
+
+    inode: int
+    entries: Entries
+    generation: int
 
 
 class HandleTable(Generic[T]):

@@ -11,31 +11,14 @@ from cadcfs.errors import Forbidden
 
 
 class Lending:
-    """Handles that are not for everybody, by the generation in which they were opened."""
+    """Tells whether the account is still there for which something was opened."""
 
     def __init__(self) -> None:
-        self._lent: dict[int, int] = {}
         self._waiting: set[trio.CancelScope] = set()
         self._left = 0
         self._why = ""
 
-    def lend(self, handle: int, generation: int) -> None:
-        """*handle* was opened, by a call that began in *generation*."""
-        self._lent[handle] = generation
-
-    def release(self, handle: int) -> None:
-        self._lent.pop(handle, None)
-
-    def is_lent(self, handle: int) -> bool:
-        return handle in self._lent
-
-    def check(self, handle: int) -> None:
-        """`Forbidden` for what was opened by an account that has left."""
-        generation = self._lent.get(handle)
-        if generation is not None:
-            self.check_generation(generation)
-
-    def check_generation(self, generation: int) -> None:
+    def check(self, generation: int) -> None:
         """`Forbidden` for what was begun before an account left."""
         if generation < self._left:
             raise Forbidden(self._why)

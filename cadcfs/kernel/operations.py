@@ -10,11 +10,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import pyfuse3
@@ -26,10 +23,11 @@ from cadcfs.errors import RemoteChanged
 from cadcfs.kernel.callers import caller_of
 from cadcfs.kernel.errnos import answers_errno
 from cadcfs.kernel.failures import Failures
-from cadcfs.kernel.handles import HandleTable
+from cadcfs.kernel.handles import HandleTable, OpenDirectory, OpenFile
 from cadcfs.kernel.inodes import InodeTable
 from cadcfs.kernel.interrupts import Interrupts
 from cadcfs.kernel.lending import Lending
+from cadcfs.kernel.replies import Replies
 from cadcfs.kernel.requests import Requests
 from cadcfs.kernel.sizes import Sizes
 from cadcfs.kernel.walks import Walks
@@ -38,15 +36,10 @@ from cadcfs.tree.control import CONTROL_NAMES, Controls
 from cadcfs.tree.names import LONGEST
 from cadcfs.tree.node import (
     LONG,
-    Attributes,
     Child,
     Directory,
-    Entries,
     File,
     Node,
-    Opened,
-    changed_ns,
-    directory_attributes,
     is_directory,
     is_file,
     is_for_all,
@@ -56,20 +49,12 @@ from cadcfs.tree.node import (
     is_writable_directory,
     is_writable_file,
     patience,
-    permissions,
-    symlink_attributes,
-    writable_directory_attributes,
 )
 
 LAST_RESORT = 150.0
 """Seconds after which a read ends although bytes come, if ever so slowly."""
 GRACE = 0.5
 """Seconds for the layers below to say in words that the time is up."""
-
-BUFFER = 64 * 1024
-"""Bytes that Python and the C library read at once (st_blksize). One that reads as much as the
-kernel's read-ahead (128 KiB) is taken for sequential, and costs 384 KiB for a header (measured)."""
-
 
 OF_THE_MOUNT = "/.cadcfs/"
 """Beginning of the keys of what tells of the mount, not of the archive."""
@@ -93,20 +78,17 @@ class Operations(Writable):
         self._controls = controls
         controls.changed = self._forget_names
         self._failures = failures
-        self._reading: dict[int, int] = {}
-        self._admitted: set[int] = set()
         self.requests = Requests()
         self.interrupts = Interrupts()
-        # With the thread that opened it: a read does not say who asks.
-        self.files: HandleTable[tuple[Opened, int]] = HandleTable()
-        self.directories: HandleTable[tuple[int, Entries, int]] = HandleTable()
+        self.files: HandleTable[OpenFile] = HandleTable()
+        self.directories: HandleTable[OpenDirectory] = HandleTable()
         self.lending = Lending()
         self._disk = disk
         self._sizes = sizes
         self._walks = walks
         self._limit = patience + GRACE
-        self._uid, self._gid = os.getuid(), os.getgid()
-        self._started_ns = time.time_ns()
+        self._uid = os.getuid()
+        self._replies = Replies(self.inodes)
         self._shown = EntryAttributes()
 
     @answers_errno
@@ -122,8 +104,8 @@ class Operations(Writable):
             raise FUSEError(errno.ENOENT)
         number = self.inodes.number(child.node)
         node = self.inodes.remember(number, child.node, parent, text, generation)
-        attributes = self._attributes_now(node, certain=child.certain)
-        return self._entry(number, attributes, LONG if child.certain else 0, generation)
+        attributes = self._replies.attributes(node, certain=child.certain)
+        return self._replies.entry(number, attributes, LONG if child.certain else 0, generation)
 
     @answers_errno
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
@@ -136,11 +118,11 @@ class Operations(Writable):
         with self._waiting(ctx, self._limit):
             if is_directory(node):
                 await node.confirm()
-                return self._entry(inode, self._directory_attributes(node), LONG, generation)
+                return self._replies.entry(inode, self._replies.directory(node), LONG, generation)
             if is_symlink(node):
                 await node.find()
             if not is_file(node):
-                return self._entry(inode, self._attributes_now(node), LONG, generation)
+                return self._replies.entry(inode, self._replies.attributes(node), LONG, generation)
             return await self._file_entry(inode, node, ctx, generation)
 
     async def _file_entry(
@@ -157,39 +139,38 @@ class Operations(Writable):
             raise RemoteChanged(f"{node.key}: another version has taken its place")
         known = node.attributes_now()
         if known is None:
-            known = await self._sizes.find(inode, node, ctx) or self._unmade(node)
-        return self._entry(inode, known, LONG, generation)
+            known = await self._sizes.find(inode, node, ctx) or self._replies.unmade(node)
+        return self._replies.entry(inode, known, LONG, generation)
 
     @answers_errno
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         directory, generation = self._directory(inode), self.inodes.generation
         with self._waiting(ctx, self._limit):
             entries = await directory.entries()
-        return FileHandleT(self.directories.add((inode, entries, generation)))
+        return FileHandleT(self.directories.add(OpenDirectory(inode, entries, generation)))
 
     @answers_errno
     async def readdir(self, fh: FileHandleT, start_id: int, token: pyfuse3.ReaddirToken) -> None:
-        inode, entries, generation = self.directories[fh]
-        self.lending.check_generation(generation)
-        for index in range(start_id, len(entries) + 2):
-            if not self._show(inode, entries, index, token, generation):
+        directory = self.directories[fh]
+        self.lending.check(directory.generation)
+        for index in range(start_id, len(directory.entries) + 2):
+            if not self._show(directory, index, token):
                 break
 
-    def _show(
-        self, inode: int, entries: Entries, index: int, token: pyfuse3.ReaddirToken, generation: int
-    ) -> bool:
+    def _show(self, directory: OpenDirectory, index: int, token: pyfuse3.ReaddirToken) -> bool:
         """Reply with one entry; False when the kernel's buffer is full."""
+        inode, entries, generation = directory.inode, directory.entries, directory.generation
         if index < 2:
             # pyfuse3 adds neither; they are not lookups and are not counted.
-            attributes = self._entry(inode, directory_attributes(self._started_ns), 0)
+            attributes = self._replies.entry(inode, self._replies.dots(), 0)
             shown = pyfuse3.readdir_reply(token, (b".", b"..")[index], attributes, index + 1)
             return bool(shown)
         name, node = entries.names[index - 2], entries.nodes[index - 2]
         number = self.inodes.number(node, entries.numbers[index - 2])
         entries.numbers[index - 2] = number
         # One object for all entries: a directory may have a million.
-        known = self._attributes_now(node)
-        self._fill(self._shown, number, known, entries.valid, generation)
+        known = self._replies.attributes(node)
+        self._replies.fill(self._shown, number, known, entries.valid, generation)
         if not pyfuse3.readdir_reply(token, os.fsencode(name), self._shown, index + 1):
             return False
         self.inodes.remember(number, node, inode, name, generation)
@@ -222,33 +203,30 @@ class Operations(Writable):
         lasting = node.key.startswith(OF_THE_MOUNT)
         with self._waiting(ctx, patience(node, self._limit), lasting=lasting):
             opened = await node.open()
-        handle = FileHandleT(self.files.add((opened, ctx.pid)))
-        self._reading[handle] = inode
-        if not (node.is_control or is_for_all(node)):
-            self.lending.lend(handle, generation)
+        lent_in = None if node.is_control or is_for_all(node) else generation
         return FileInfo(
-            fh=handle,
+            fh=FileHandleT(self.files.add(OpenFile(opened, inode, ctx.pid, lent_in))),
             direct_io=node.is_control,
             keep_cache=not node.is_control and not is_writable_file(node),
         )
 
     @answers_errno
     async def read(self, fh: FileHandleT, offset: int, size: int) -> bytes:
-        opened, pid = self.files[fh]
-        self.lending.check(fh)
-        here = opened.read_now(offset, size)
+        file = self.files[fh]
+        if file.lent_in is not None:
+            self.lending.check(file.lent_in)
+        here = file.opened.read_now(offset, size)
         if here is not None:
             return here
-        if fh not in self._admitted:
-            # Once a handle: to look into /proc costs more than a read from the disk.
-            self._walks.refuse_indexer(caller_of(pid, 0))
-            self._admitted.add(fh)
-        lent = self.lending.until_left() if self.lending.is_lent(fh) else nullcontext()
-        with self.interrupts.waiting(pid, LAST_RESORT), lent:
+        if not file.admitted:
+            self._walks.refuse_indexer(caller_of(file.opener, 0))
+            file.admitted = True
+        lent = nullcontext() if file.lent_in is None else self.lending.until_left()
+        with self.interrupts.waiting(file.opener, LAST_RESORT), lent:
             try:
-                return await opened.read(offset, size)
+                return await file.opened.read(offset, size)
             except RemoteChanged:
-                await self._forget_attributes(self._reading[fh])
+                await self._forget_attributes(file.inode)
                 raise
 
     async def _forget_names(self, directory: Directory, names: Sequence[str]) -> None:
@@ -275,13 +253,7 @@ class Operations(Writable):
 
     @answers_errno
     async def release(self, fh: FileHandleT) -> None:
-        opened, _ = self.files.remove(fh)
-        try:
-            await opened.aclose()
-        finally:
-            self._reading.pop(fh, None)
-            self._admitted.discard(fh)
-            self.lending.release(fh)
+        await self.files.remove(fh).opened.aclose()
 
     @answers_errno
     async def access(self, inode: InodeT, mode: int, ctx: RequestContext) -> bool:
@@ -302,8 +274,8 @@ class Operations(Writable):
 
     async def described(self, inode: int, node: Node) -> EntryAttributes:
         if is_file(node) and node.attributes_now() is None:
-            return self._entry(inode, await node.attributes(), 0)
-        return self._entry(inode, self._attributes_now(node), 0)
+            return self._replies.entry(inode, await node.attributes(), 0)
+        return self._replies.entry(inode, self._replies.attributes(node), 0)
 
     def note_failure(self, handler: str, place: object, number: int, reason: str) -> None:
         """Remember a failure for the `.error` of its directory (`errnos.Noting`)."""
@@ -320,16 +292,17 @@ class Operations(Writable):
         if not isinstance(place, int):
             return None
         if handler in BY_HANDLE:
-            return self._reading.get(place, 0)
+            file = self.files.get(place)
+            return 0 if file is None else file.inode
         if handler in BY_DIRECTORY_HANDLE:
-            found = self.directories.get(place)
-            return None if found is None else found[0]
+            directory = self.directories.get(place)
+            return None if directory is None else directory.inode
         return place
 
     def opener(self, handler: str, place: object) -> int:
         """The thread that opened what *handler* was called for; 0 where nobody knows."""
         found = self.files.get(place) if handler in BY_HANDLE and isinstance(place, int) else None
-        return 0 if found is None else found[1]
+        return 0 if found is None else found.opener
 
     def show(self, root: Directory, controls: Controls) -> list[int]:
         """Answer from another tree from now on; returns the numbers of all that may be other."""
@@ -379,55 +352,6 @@ class Operations(Writable):
         if not is_directory(node):
             raise FUSEError(errno.ENOTDIR)
         return node
-
-    def _attributes_now(self, node: Node, *, certain: bool = True) -> Attributes:
-        if is_symlink(node):
-            return symlink_attributes(node, self._started_ns)
-        if is_file(node):
-            return node.attributes_now() or self._unmade(node)
-        return self._directory_attributes(node, LONG if certain else 0)
-
-    def _directory_attributes(self, node: Node, valid: float = LONG) -> Attributes:
-        if is_writable_directory(node):
-            return writable_directory_attributes(node)
-        return directory_attributes(self._started_ns, valid, permissions(node, 0o555))
-
-    def _unmade(self, node: File) -> Attributes:
-        """A file whose size is not known yet; nothing of it may be kept."""
-        mode = stat.S_IFREG | permissions(node, 0o444)
-        return Attributes(mode, 0, changed_ns(node, self._started_ns), valid=0)
-
-    def _entry(
-        self,
-        inode: int,
-        attributes: Attributes,
-        entry_valid: float,
-        generation: int | None = None,
-    ) -> EntryAttributes:
-        entry = EntryAttributes()
-        self._fill(entry, inode, attributes, entry_valid, generation)
-        return entry
-
-    def _fill(
-        self,
-        entry: EntryAttributes,
-        inode: int,
-        attributes: Attributes,
-        entry_valid: float,
-        generation: int | None,
-    ) -> None:
-        """*generation* is when the answer was begun: what is older now may not be kept."""
-        if generation is not None and generation != self.inodes.generation:
-            attributes, entry_valid = replace(attributes, valid=0), 0
-        entry.st_ino = InodeT(inode)
-        entry.st_mode = attributes.mode
-        entry.st_size = attributes.size
-        entry.st_blksize = BUFFER
-        entry.st_blocks = -(-attributes.size // 512)
-        entry.st_uid, entry.st_gid = self._uid, self._gid
-        entry.st_mtime_ns = entry.st_ctime_ns = entry.st_atime_ns = attributes.mtime_ns
-        entry.attr_timeout = attributes.valid
-        entry.entry_timeout = entry_valid
 
 
 def _space(directory: Path) -> os.statvfs_result:

@@ -15,7 +15,7 @@ import trio
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, FUSEError, InodeT, RequestContext
 
 from cadcfs.kernel.errnos import answers_errno
-from cadcfs.kernel.handles import HandleTable
+from cadcfs.kernel.handles import HandleTable, OpenFile
 from cadcfs.kernel.inodes import InodeTable
 from cadcfs.kernel.refusals import ReadOnly
 from cadcfs.tree.node import (
@@ -41,8 +41,7 @@ class Writable(ReadOnly):
     """Lets those nodes take changes that can; `Operations` answers the rest."""
 
     inodes: InodeTable
-    files: HandleTable[tuple[Opened, int]]
-    _reading: dict[int, int]
+    files: HandleTable[OpenFile]
 
     @abstractmethod
     async def described(self, inode: int, node: Node) -> EntryAttributes:
@@ -56,24 +55,23 @@ class Writable(ReadOnly):
         return self._opened(inode, node, opened, pid)
 
     def _opened(self, inode: int, node: WritableFile, opened: Written, pid: int) -> FileInfo:
-        handle = FileHandleT(self.files.add((opened, pid)))
-        self._reading[handle] = inode
+        handle = FileHandleT(self.files.add(OpenFile(opened, inode, pid)))
         return FileInfo(fh=handle, direct_io=node.is_control, keep_cache=False)
 
     @answers_errno
     async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
-        return await _written(self.files[fh][0]).write(off, bytes(buf))
+        return await _written(self.files[fh].opened).write(off, bytes(buf))
 
     @answers_errno
     async def flush(self, fh: FileHandleT) -> None:
-        opened, _ = self.files[fh]
+        opened = self.files[fh].opened
         if hasattr(opened, "flush"):
             with trio.fail_after(TAKING_TIME):
                 await _written(opened).flush()
 
     @answers_errno
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
-        opened, _ = self.files[fh]
+        opened = self.files[fh].opened
         if hasattr(opened, "sync"):
             await _written(opened).sync()
 

@@ -7,7 +7,6 @@ kernel may not keep, and getattr, opendir and open, which hold no lock, find out
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from cadcfs.errors import RemoteChanged
 from cadcfs.kernel.callers import caller_of
 from cadcfs.kernel.errnos import answers_errno
 from cadcfs.kernel.failures import Failures
+from cadcfs.kernel.forgetting import forget_attributes, forget_names
 from cadcfs.kernel.handles import HandleTable, OpenDirectory, OpenFile
 from cadcfs.kernel.inodes import InodeTable
 from cadcfs.kernel.interrupts import Interrupts
@@ -226,30 +226,11 @@ class Operations(Writable):
             try:
                 return await file.opened.read(offset, size)
             except RemoteChanged:
-                await self._forget_attributes(file.inode)
+                await forget_attributes(file.inode)
                 raise
 
     async def _forget_names(self, directory: Directory, names: Sequence[str]) -> None:
-        """Let the kernel look names up again that mean something else now; from a thread, too."""
-        inode = self.inodes.number(directory)
-
-        def invalidate() -> None:
-            for name in names:
-                with contextlib.suppress(OSError):
-                    pyfuse3.invalidate_entry(InodeT(inode), os.fsencode(name))
-
-        if names:
-            await trio.to_thread.run_sync(invalidate, abandon_on_cancel=True)
-
-    async def _forget_attributes(self, inode: int) -> None:
-        """Let the kernel ask again: from a thread, for it may wait for locks that calls hold.
-
-        Its pages stay: they are of the old version, as the inode is.
-        """
-        with contextlib.suppress(OSError):
-            await trio.to_thread.run_sync(
-                pyfuse3.invalidate_inode, InodeT(inode), True, abandon_on_cancel=True
-            )
+        await forget_names(self.inodes.number(directory), names)
 
     @answers_errno
     async def release(self, fh: FileHandleT) -> None:

@@ -13,7 +13,21 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.recording.fixtures import (
+    all_is_recorded,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+    recorded,
+    recorded_by_name,
+    recorder,
+)
+from tests.recording.records import Recording
 from tests.rig import Mount, Run, Server, running_server, until
+
+__all__ = [
+    "all_is_recorded", "pytest_terminal_summary", "pytest_testnodedown", "recorded",
+    "recorded_by_name", "recorder",
+]  # fmt: skip
 
 # How long an example takes is no verdict: the machine may be busy.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -92,8 +106,10 @@ def data_dir(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(data_dir: Path) -> Iterator[Server]:
+def server(data_dir: Path, recorder: Recording) -> Iterator[Server]:
     with running_server(data_dir) as running:
+        recorder.know(running.registry_url, own=True)
+        recorder.know(running.secure_registry_url, running.certificates, own=True)
         yield running
 
 

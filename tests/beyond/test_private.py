@@ -9,8 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import pytest
+
 from tests.mount.test_identity import FILE, PROPRIETARY, Person
 from tests.rig import Server
+
+pytestmark = pytest.mark.usefixtures("recorded")
 
 PATH = f"{PROPRIETARY}/{FILE}"
 WORKER = """

@@ -19,6 +19,8 @@ import pytest
 from cadcfs.demo.auth.certificates import Certificates
 from tests.rig import CADCFS, Mount, Server, until
 
+pytestmark = pytest.mark.usefixtures("recorded")
+
 Environ = dict[str, str]
 HIDDEN = "collections/CFHT/by-target/Hidden"
 PROPRIETARY = "collections/CFHT/by-target/Proprietary"

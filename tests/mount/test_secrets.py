@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.mount.test_identity import FILE, PROPRIETARY, Person, person, status_of
+from tests.recording.records import Recording
 from tests.rig import Mount, Server
 
 __all__ = ["person"]
+
+pytestmark = pytest.mark.usefixtures("recorded")
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -82,8 +85,11 @@ def giving(content: bytes) -> Answer:
 
 
 @contextmanager
-def mounted(person: Person, server: Server, place: Path, files: Host) -> Iterator[Path]:
+def mounted(
+    person: Person, server: Server, place: Path, files: Host, recorded: Recording
+) -> Iterator[Path]:
     """A mount of that person's, logged in, whose files come from *files*."""
+    recorded.know(files.url, own=True)
     login = person.cadcfs("login", "-u", "demo", said="demo\n")
     assert login.returncode == 0, login.stderr
     (place / "sky").mkdir()
@@ -97,13 +103,13 @@ def mounted(person: Person, server: Server, place: Path, files: Host) -> Iterato
 
 
 def test_a_redirect_elsewhere_carries_nothing(
-    person: Person, server: Server, tmp_path: Path
+    person: Person, server: Server, tmp_path: Path, recorded: Recording
 ) -> None:
     content = server.archive.path_of(f"cadc:CFHT/{FILE}").read_bytes()
     with (
         serving(giving(content)) as elsewhere,
         serving(leading(lambda asked: elsewhere.url + asked.path)) as own,
-        mounted(person, server, tmp_path, own) as private,
+        mounted(person, server, tmp_path, own, recorded) as private,
     ):
         assert private.read_bytes() == content
     assert own.seen
@@ -112,10 +118,12 @@ def test_a_redirect_elsewhere_carries_nothing(
     assert not any({"authorization", "cookie"} & head.keys() for head in elsewhere.seen)
 
 
-def test_redirects_without_end_are_an_error(person: Person, server: Server, tmp_path: Path) -> None:
+def test_redirects_without_end_are_an_error(
+    person: Person, server: Server, tmp_path: Path, recorded: Recording
+) -> None:
     with (
         serving(leading(lambda asked: asked.path)) as own,
-        mounted(person, server, tmp_path, own) as private,
+        mounted(person, server, tmp_path, own, recorded) as private,
     ):
         with pytest.raises(OSError, match="Input/output") as caught:
             private.read_bytes()

@@ -78,7 +78,7 @@ class Logins:
         if in_keyring:
             token = _from_keyring(self._service, login.name)
             if not token:
-                raise UserError("the keyring does not give the login; unlock it, or log in again")
+                raise UserError("the keyring does not give the login any more; log in again")
             login = Login(login.how, login.name, login.until, login.file, token)
         return login
 
@@ -141,7 +141,8 @@ def _from_keyring(service: str, name: str) -> str | None:
         return keyring.get_password(KEYRING, _user(service, name))
     except (KeyringError, RuntimeError, OSError) as exc:
         raise UserError(
-            f"the keyring cannot be asked ({type(exc).__name__}); log in again"
+            f"the keyring cannot be asked ({type(exc).__name__}); "
+            "unlock it and run `cadcfs whoami`, or log in again"
         ) from exc
 
 

@@ -2,8 +2,8 @@
 
 What decides: the last `cadcfs login` or `logout`, else the proxy certificate where there is one,
 else nobody. A login that the archive does not take any more is renewed once, where that can be
-done without asking anybody (another process has logged in, or netrc); else the mount goes on as
-nobody, and says why.
+done without asking anybody (another process or the keyring has a new one, or netrc); else the mount
+goes on as nobody, and says why. One that ends soon and cannot be renewed is told of before.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 LOOK = 1.0
 """Seconds between two looks at the files that a login leaves."""
 AHEAD = 3600.0
-"""Seconds before its end at which a token is renewed that can be."""
+"""Seconds before its end at which a token is renewed, or is told of where that cannot be."""
 AGAIN = 600.0
 """Seconds before a renewal that failed is tried again ahead of time."""
 SOON = 86400.0
-"""Seconds before its end at which a certificate is warned of."""
+"""Seconds before its end at which a certificate is told of: to get another takes a person."""
 
 SHARED = Identity(note="other users are let in, and share_identity is not set")
 
@@ -64,6 +64,7 @@ class Session:
         self._wanted = trio.Event()
         self._waiting: list[trio.Event] = []
         self._refused: Credentials | None = None
+        self._told = ANONYMOUS
         self._is_shared = settings.allow_other and not settings.share_identity
         self.identity = SHARED if self._is_shared else ANONYMOUS
 
@@ -82,12 +83,14 @@ class Session:
         waiting, self._waiting = self._waiting, []
         refused, self._refused = self._refused, None
         try:
-            await self._look()
+            # A keyring changes, or is unlocked, without a trace in our file.
+            await self._look(afresh=refused is not None or bool(waiting and self.identity.note))
             if refused is not None and refused == self.identity.credentials:
                 await self._by_netrc() or await self._end()
             elif self._is_to_be_renewed():
                 self._not_before = time.time() + AGAIN
                 await self._by_netrc()
+            self._tell_of_the_end()
         finally:
             for done in waiting:
                 done.set()
@@ -111,11 +114,11 @@ class Session:
             await self.now()
         return not self.identity.is_anonymous
 
-    async def _look(self) -> None:
+    async def _look(self, *, afresh: bool = False) -> None:
         if self._is_shared:
             return
         seen = await trio.to_thread.run_sync(self._stamps)
-        if seen != self._seen or time.time() >= self.identity.credentials.until:
+        if afresh or seen != self._seen or time.time() >= self.identity.credentials.until:
             self._seen = seen
             identity, self._kept = await trio.to_thread.run_sync(
                 identity_of, self._settings, self._logins
@@ -124,18 +127,12 @@ class Session:
 
     async def _by_netrc(self) -> bool:
         """True once a netrc file has given another token."""
-        kept = self._kept
-        if kept is None or kept.how != NETRC or self.identity.is_anonymous:
+        if self.identity.is_anonymous or self._kept is None:
             return False
-        try:
-            login = await self._service.by_netrc(Path(kept.file))
-            await trio.to_thread.run_sync(self._logins.keep, login)
-        except CadcfsError as exc:
-            log.warning("the login of %s cannot be renewed: %s", kept.name, exc)
-            return False
-        log.info("the login of %s is renewed", login.name)
-        await self._look()
-        return True
+        done = await by_netrc(self._kept, self._logins, self._service)
+        if done:
+            await self._look()
+        return done
 
     async def _end(self) -> bool:
         old = self.identity
@@ -151,10 +148,19 @@ class Session:
             log.warning("anonymous: %s", identity.note)
         elif (identity.name, identity.how) != (self.identity.name, self.identity.how):
             log.info("the archive is asked by: %s", identity)
-        if time.time() < identity.credentials.until < time.time() + SOON:
-            log.info("the certificate ends soon: %s", identity)
         self.identity = identity
         await self._heard(identity)
+
+    def _tell_of_the_end(self) -> None:
+        """One line in time for whoever has to log in again."""
+        identity, kept = self.identity, self._kept
+        if identity == self._told or identity.until is None:
+            return
+        by_netrc = kept is not None and kept.how == NETRC
+        soon = SOON if identity.credentials.certificate else AHEAD
+        if not by_netrc and identity.until - soon < time.time() < identity.until:
+            self._told = identity
+            log.warning("the login ends soon: %s; log in again with: cadcfs login", identity)
 
     def _is_to_be_renewed(self) -> bool:
         kept, now = self._kept, time.time()
@@ -166,6 +172,31 @@ class Session:
         kept = self._kept
         file = Path(kept.file) if kept is not None and kept.how == CERTIFICATE else None
         return self._logins.stamp(), stamp(file or self._settings.certificate)
+
+
+async def renewed(
+    settings: Settings, logins: Logins, service: LoginService, refused: Credentials
+) -> Identity:
+    """Who it is when the archive has not taken *refused*, for what asks once; see `Session`."""
+    identity, kept = await trio.to_thread.run_sync(identity_of, settings, logins)
+    is_refused = kept is not None and identity.credentials == refused
+    if kept is not None and is_refused and await by_netrc(kept, logins, service):
+        identity, _ = await trio.to_thread.run_sync(identity_of, settings, logins)
+    return identity
+
+
+async def by_netrc(kept: Login, logins: Logins, service: LoginService) -> bool:
+    """Keep another login in place of *kept*; False, with a log line, where none is to be had."""
+    if kept.how != NETRC:
+        return False
+    try:
+        login = await service.by_netrc(Path(kept.file))
+        await trio.to_thread.run_sync(logins.keep, login)
+    except CadcfsError as exc:
+        log.warning("the login of %s cannot be renewed: %s", kept.name, exc)
+        return False
+    log.info("the login of %s is renewed", login.name)
+    return True
 
 
 def identity_of(settings: Settings, logins: Logins) -> tuple[Identity, Login | None]:

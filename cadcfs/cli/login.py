@@ -92,8 +92,12 @@ def logout(registry_url: Registry = None, options: Options = None) -> None:
 
 
 def whoami(registry_url: Registry = None, options: Options = None, as_json: AsJson = False) -> None:
-    """Say as whom mounts of yours ask the archive, and whether it agrees."""
+    """Say as whom mounts of yours ask the archive, and whether it agrees.
+
+    Mounts that run look again, too: at a keyring that was locked, say.
+    """
     settings = _settings(registry_url, options)
+    _tell_mounts()
     from cadcfs.archive.session import identity_of
 
     identity, _ = identity_of(settings, _logins(settings))

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from cadcfs.cli.output import note
-from cadcfs.errors import CadcfsError
+from cadcfs.errors import CadcfsError, Unauthorized
 
 if TYPE_CHECKING:
     from cadcfs.archive.identity import Identity
+    from cadcfs.archive.logins import Logins
     from cadcfs.config import Settings
     from cadcfs.engine import Engine
     from cadcfs.jobs.engine import Jobs
     from cadcfs.jobs.opening import Desks
+    from cadcfs.network.redirects import Credentials
 
 T = TypeVar("T")
 
@@ -90,26 +92,48 @@ async def _run(work: Callable[[Session], Awaitable[T]], settings: Settings) -> T
         public = Session(engine, desks)
         if identity.is_anonymous:
             return await work(public)
-        return await _as_account(work, settings, identity, public)
+        return await _as_account(work, settings, logins, identity, public)
 
 
 async def _as_account(
     work: Callable[[Session], Awaitable[T]],
     settings: Settings,
+    logins: Logins,
     identity: Identity,
     public: Session,
 ) -> T:
-    from cadcfs.archive.login import trusted
+    import trio
+
+    from cadcfs.archive.login import LoginService, trusted
+    from cadcfs.archive.session import renewed
     from cadcfs.engine import acting_as
     from cadcfs.jobs.opening import opened
     from cadcfs.network.redirects import Wallet
 
-    name, wallet = identity.name, Wallet(trusted(settings), identity.credentials)
+    name, domains, engine = identity.name, trusted(settings), public.engine
+    service = LoginService(engine.client, engine.services, domains, settings.metadata_time)
+    one_by_one, ended = trio.Lock(), False
+
+    async def renew(refused: Credentials) -> bool:
+        nonlocal ended
+        async with one_by_one:
+            if wallet.credentials == refused and not ended:
+                found = await renewed(settings, logins, service, refused)
+                ended = found.name != name or found.credentials == refused
+                wallet.credentials = found.credentials if not ended else refused
+        if ended:
+            raise Unauthorized(
+                f"the archive does not take the login of {name} any more; "
+                "log in again with: cadcfs login"
+            )
+        return True
+
+    wallet = Wallet(domains, identity.credentials, renew)
     async with (
-        acting_as(name, wallet, settings, public.engine) as engine,
-        opened(settings, engine.client, engine.services, name, engine.root) as desks,
+        acting_as(name, wallet, settings, engine) as own,
+        opened(settings, own.client, own.services, name, own.root) as desks,
     ):
-        return await work(Session(engine, desks, public.desks))
+        return await work(Session(own, desks, public.desks))
 
 
 def cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -57,6 +57,8 @@ GRACE = 0.5
 """Seconds for the layers below to say in words that the time is up."""
 
 OF_THE_MOUNT = "/.cadcfs/"
+OF_NOBODYS_JOBS = "/jobs/"
+"""How keys begin of jobs that were made without a login; those of an account say whose they are."""
 """Beginning of the keys of what tells of the mount, not of the archive."""
 BY_HANDLE = frozenset({"read", "write", "flush", "fsync", "release"})
 """Handlers that are told an open file, not an inode ..."""
@@ -200,10 +202,10 @@ class Operations(Writable):
             raise FUSEError(errno.EACCES)
         self._sizes.opened(inode)
         # What is read of the mount itself may be what an account leaves by.
-        lasting = node.key.startswith(OF_THE_MOUNT)
+        lasting = is_for_all(node) or node.key.startswith((OF_THE_MOUNT, OF_NOBODYS_JOBS))
         with self._waiting(ctx, patience(node, self._limit), lasting=lasting):
             opened = await node.open()
-        lent_in = None if node.is_control or is_for_all(node) else generation
+        lent_in = None if lasting or node.is_control else generation
         return FileInfo(
             fh=FileHandleT(self.files.add(OpenFile(opened, inode, ctx.pid, lent_in))),
             direct_io=node.is_control,

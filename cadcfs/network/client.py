@@ -30,6 +30,7 @@ from cadcfs.errors import (
     Unauthorized,
     Unavailable,
 )
+from cadcfs.network.distrust import is_distrust, reason_of
 from cadcfs.network.hosts import Hosts
 from cadcfs.network.redirects import HOPS, Domains, Wallet, next_place
 from cadcfs.network.retries import pause_before, retry_after
@@ -189,7 +190,7 @@ class Client:
                 return await self._once(question, seconds)
             except (Unavailable, Incomplete) as exc:
                 pause = pause_before(attempt, exc, min(0.5, self.hosts.check_every / 20))
-                if attempt == ATTEMPTS or pause is None:
+                if attempt == ATTEMPTS or pause is None or is_distrust(exc):
                     raise
                 log.info("%s; asking again in %.1f s", exc, pause)
                 await trio.sleep(pause)
@@ -238,7 +239,7 @@ class Client:
         try:
             response = await pool.send(request, stream=True)
         except httpx.TransportError as exc:
-            self.hosts.failed(url, f"{type(exc).__name__} {exc}".rstrip())
+            self.hosts.failed(url, f"{type(exc).__name__} {reason_of(exc)}")
             raise
         if response.status_code in BROKEN:
             self.hosts.failed(url, f"HTTP {response.status_code}")
@@ -280,11 +281,11 @@ def _as_ours(url: str) -> Iterator[None]:
     except httpx.TimeoutException as exc:
         raise TimedOut(f"{url}: {type(exc).__name__}") from exc
     except httpx.ConnectError as exc:
-        raise Offline(f"{url}: cannot be reached ({exc})") from exc
+        raise Offline(f"{url}: cannot be reached ({reason_of(exc)})") from exc
     except httpx.RemoteProtocolError as exc:
         raise Incomplete(f"{url}: the answer broke off ({exc})") from exc
     except httpx.HTTPError as exc:
-        raise Unavailable(f"{url}: {exc}") from exc
+        raise Unavailable(f"{url}: {reason_of(exc)}") from exc
     except httpx.InvalidURL as exc:
         raise BadRequest(f"{url}: {exc}") from exc
 

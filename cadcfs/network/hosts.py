@@ -19,6 +19,7 @@ import httpx
 import trio
 
 from cadcfs.errors import CadcfsError, Offline, TimedOut, Unavailable
+from cadcfs.network.distrust import reason_of
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +191,7 @@ class Hosts:
             with trio.fail_after(LOOK_TIME):
                 response = await self._http.get(f"{service}/availability")
         except (httpx.HTTPError, httpx.InvalidURL, trio.TooSlowError) as exc:
-            return Offline(f"{service} cannot be reached ({str(exc) or type(exc).__name__})")
+            return Offline(f"{service} cannot be reached ({reason_of(exc)})")
         return _told(service, response.status_code, response.text)
 
 

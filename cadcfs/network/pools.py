@@ -15,6 +15,7 @@ from urllib3.exceptions import HTTPError
 from cadcfs import __version__
 from cadcfs.errors import CadcfsError, TimedOut, Unavailable
 from cadcfs.network.answers import POOLS
+from cadcfs.network.distrust import reason_of
 from cadcfs.network.redirects import Wallet
 
 CONNECT_TIME = 10.0
@@ -105,4 +106,4 @@ class Pools:
 def unreached(url: str, exc: HTTPError) -> CadcfsError:
     """The error that urllib3's stands for."""
     kind = TimedOut if isinstance(exc, urllib3.exceptions.TimeoutError) else Unavailable
-    return kind(f"{url}: {exc}")
+    return kind(f"{url}: {reason_of(exc)}")

@@ -50,12 +50,12 @@ class JobsDirectory:
         others: JobsDirectory | None = None, owner: str = "",
     ) -> None:  # fmt: skip
         self._others = others
-        self._home = f"{self.key} of {owner}" if owner else self.key
+        self.home = f"{self.key} of {owner}" if owner else self.key
         self._jobs = jobs
         self._results = results
         self._directories: dict[int, JobDirectory] = {}
         self._queries = Workspace(
-            self._home, lambda: self.key, short_forms, self._take, self._is_fixed, self._run
+            self.home, lambda: self.key, short_forms, self._take, self._is_fixed, self._run
         )
         # Which file has made which job that it has not run yet.
         self._made: dict[str, int] = {}
@@ -174,7 +174,7 @@ class JobsDirectory:
     def _directory(self, job: Job) -> JobDirectory:
         if job.key not in self._directories:
             self._directories[job.key] = JobDirectory(
-                self._jobs, self._results, job, f"{self._home}/{job.key}"
+                self._jobs, self._results, job, f"{self.home}/{job.key}"
             )
         return self._directories[job.key]
 
@@ -238,7 +238,7 @@ class UnknownJob:
     """A name of the archive's own form: asked there when it is opened, not when it is looked up."""
 
     def __init__(self, parent: JobsDirectory, archive_id: str) -> None:
-        self.key = f"{parent.key}/{archive_id}"
+        self.key = f"{parent.home}/{archive_id}"
         self._parent = parent
         self._archive_id = archive_id
 

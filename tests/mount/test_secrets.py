@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ class Host(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, tls: ssl.SSLContext | None = None) -> None:
         self.seen: list[dict[str, str]] = []
 
         class Handler(BaseHTTPRequestHandler):
@@ -43,15 +44,21 @@ class Host(ThreadingHTTPServer):
                 return
 
         super().__init__(("127.0.0.1", 0), Handler)
+        self._scheme = "http"
+        if tls is not None:
+            self.socket, self._scheme = tls.wrap_socket(self.socket, server_side=True), "https"
+
+    def handle_error(self, *_: object) -> None:
+        return
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self.server_port}"
 
 
 @contextmanager
-def serving(answer: Answer) -> Iterator[Host]:
-    with Host(answer) as host:
+def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Host]:
+    with Host(answer, tls) as host:
         thread = threading.Thread(target=host.serve_forever)
         thread.start()
         try:

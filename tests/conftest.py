@@ -108,8 +108,6 @@ def data_dir(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def server(data_dir: Path, recorder: Recording) -> Iterator[Server]:
     with running_server(data_dir) as running:
-        recorder.know(running.registry_url, own=True)
-        recorder.know(running.secure_registry_url, running.certificates, own=True)
         yield running
 
 

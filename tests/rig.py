@@ -19,6 +19,7 @@ from pathlib import Path
 
 from cadcfs.demo.archive import Archive, open_or_build
 from cadcfs.kernel import mountpoints
+from tests.recording.records import declare
 
 CADCFS = (sys.executable, "-m", "cadcfs")
 LOGGED = re.compile(r"^\S+ \S+ (WARNING|ERROR|CRITICAL) ")
@@ -182,7 +183,10 @@ def running_server(data_dir: Path, *options: str) -> Iterator[Server]:
     while "/demo/faults" not in said[-1]:
         said.append(process.stdout.readline().rstrip("\n"))
     try:
-        yield Server(archive, url, process, said)
+        running = Server(archive, url, process, said)
+        declare(url)
+        declare(running.secure_registry_url, certificates=running.certificates)
+        yield running
     finally:
         process.send_signal(signal.SIGTERM)
         code = process.wait(timeout=120)

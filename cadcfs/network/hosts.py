@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 import httpx
 import trio
 
+from cadcfs import __version__
 from cadcfs.errors import CadcfsError, Offline, TimedOut, Unavailable
 from cadcfs.network.distrust import reason_of
 
@@ -186,7 +187,10 @@ class Hosts:
         if self._http is None:
             # No connection is kept, so that there is nothing to close.
             limits = httpx.Limits(max_keepalive_connections=0)
-            self._http = httpx.AsyncClient(timeout=LOOK_TIME, limits=limits, trust_env=True)
+            self._http = httpx.AsyncClient(
+                headers={"User-Agent": f"cadcfs/{__version__}"},
+                timeout=LOOK_TIME, limits=limits, trust_env=True,
+            )  # fmt: skip
         try:
             with trio.fail_after(LOOK_TIME):
                 response = await self._http.get(f"{service}/availability")

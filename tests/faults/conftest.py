@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.faults.proxy import Proxy
+from tests.recording.records import declare
 from tests.rig import Mount, Server, wait_for_end
 
 DEADLINES = "listing_time=4,metadata_time=2,read_time=2"
@@ -43,6 +44,7 @@ def rigs(server: Server, tmp_path: Path) -> Iterator[RigMaker]:
         path = tmp_path / f"sky{len(made)}"
         path.mkdir()
         url = f"http://127.0.0.1:{proxy.port}/reg/resource-caps"
+        declare(url)
         rig = Rig(server, proxy, Mount(path, tmp_path / f"cache{len(made)}", url))
         made.append(rig)
         rig.mount.start("-o", options, environ={"CADCFS_WALK_ALLOWANCE": str(allowance)})

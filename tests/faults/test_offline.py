@@ -60,6 +60,7 @@ def test_the_switch_takes_on_and_off_alone(rig: Rig) -> None:
     assert switch.read_text() == "on\n"
 
 
+@pytest.mark.direct
 def test_a_dead_archive_is_not_waited_for_again_and_its_return_is_noticed(rig: Rig) -> None:
     os.listdir(rig.path / M31)
     rig.proxy.fault = REFUSE

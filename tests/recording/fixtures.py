@@ -1,7 +1,8 @@
 """The recording proxy in the tests: all requests of some modules, or of the whole suite.
 
 `pytestmark = pytest.mark.usefixtures("recorded")` sends a module's mounts and commands through it;
-CADCFS_TESTS_PROXY=1 all that the tests start. What was seen is judged when all tests are done.
+CADCFS_TESTS_PROXY=1 all that the tests start, but for tests marked `direct`, which are about hosts
+that do not answer: a proxy answers for them. What was seen is judged when all tests are done.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.recording.records import Recording, recording, traces
+from cadcfs.demo.server import Served
+from tests.recording.records import WHERE, Recording, declare, recording, traces
 
 WHOLE = "CADCFS_TESTS_PROXY"
 KEY = "recorded"
@@ -27,7 +29,9 @@ def recorder(
 ) -> Iterator[Recording]:
     """The proxy; fails the session where a credential went astray or lies where it must not."""
     with recording() as running:
-        yield running
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(WHERE, str(running.directory))
+            yield running
         leaks, secrets = running.leaks(), running.secrets()
         caches = [log.parent for log in tmp_path_factory.getbasetemp().rglob("cadcfs.log")]
         found = traces(caches, secrets)
@@ -48,13 +52,20 @@ def all_is_recorded(request: pytest.FixtureRequest) -> Iterator[None]:
         if os.environ.get(WHOLE):
             for name, value in request.getfixturevalue("recorder").environ.items():
                 patch.setenv(name, value)
+            # Servers in the tests' own process are the archive's, too.
+            patch.setattr("cadcfs.demo.server.Served", _declared)
         yield
 
 
+def _declared(*told: object) -> Served:
+    served = Served(*told)  # type: ignore[arg-type]
+    declare(served.base_url)
+    declare(served.secure_registry_url, certificates=served.certificates.directory)
+    return served
+
+
 @pytest.fixture
-def recorded(
-    recorder: Recording, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Recording:
+def recorded(recorder: Recording, monkeypatch: pytest.MonkeyPatch) -> Recording:
     """What this test starts asks by the proxy."""
     for name, value in recorder.environ.items():
         monkeypatch.setenv(name, value)
@@ -62,10 +73,16 @@ def recorded(
 
 
 @pytest.fixture(autouse=True)
-def recorded_by_name(request: pytest.FixtureRequest) -> None:
-    """Requests are told by the test that makes them."""
-    if os.environ.get(WHOLE) or "recorded" in request.fixturenames:
-        request.getfixturevalue("recorder").tests.append((time.time(), request.node.nodeid))
+def recorded_by_name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests are told by the test that makes them; those of a test that is `direct` are not."""
+    if not (os.environ.get(WHOLE) or "recorded" in request.fixturenames):
+        return
+    recorder = request.getfixturevalue("recorder")
+    recorder.tests.append((time.time(), request.node.nodeid))
+    if request.node.get_closest_marker("direct"):
+        recorder.direct += 1
+        for name in recorder.environ:
+            monkeypatch.delenv(name, raising=False)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -95,5 +112,5 @@ def pytest_terminal_summary(
         f"({', '.join(all_of('hosts'))}), {sum_of('carrying')} with credentials; "
         f"{sum_of('secrets')} secrets looked for in {sum_of('caches')} caches and their logs; "
         f"went astray: {len(all_of('leaks'))}, left behind: {len(all_of('traces'))}, "
-        f"tunnels unseen: {sum_of('unseen')}"
+        f"tunnels unseen: {sum_of('unseen')}, tests without the proxy: {sum_of('direct')}"
     )

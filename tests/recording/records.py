@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+WHERE = "CADCFS_TESTS_RECORDED"
+"""Names the directory of the proxy that runs, for whoever starts a server."""
 PLACES, RECORDS = "places.json", "requests.jsonl"
 BROKEN = "BROKEN"
 """The method of what is no request: the proxy itself failed."""
@@ -74,9 +76,10 @@ class Recording:
 
     directory: Path
     port: int
-    places: dict[str, Place] = field(default_factory=dict)
     tests: list[tuple[float, str]] = field(default_factory=list)
     """When each test began."""
+    direct: int = 0
+    """Tests that were not to be recorded."""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -85,14 +88,18 @@ class Recording:
         names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
         return {**dict.fromkeys(names, url), "NO_PROXY": "", "no_proxy": ""}
 
+    @property
+    def places(self) -> dict[str, Place]:
+        told = json.loads((self.directory / PLACES).read_text())
+        return {origin: Place(**place) for origin, place in told.items()}
+
     def know(self, url: str, certificates: Path | None = None, *, own: bool, port: int = 0) -> None:
         """*url* is a server of the tests; by a name that is not this machine's, at *port*."""
         origin = origin_of(url)
         where = port or int(origin.rpartition(":")[2])
-        self.places[origin] = Place(where, str(certificates or ""), own)
-        told = {origin: asdict(place) for origin, place in self.places.items()}
+        known = self.places | {origin: Place(where, str(certificates or ""), own)}
         part = self.directory / "part"
-        part.write_text(json.dumps(told))
+        part.write_text(json.dumps({origin: asdict(place) for origin, place in known.items()}))
         part.replace(self.directory / PLACES)
 
     def seen(self) -> list[Seen]:
@@ -105,25 +112,13 @@ class Recording:
 
     def leaks(self) -> list[str]:
         """Requests that carried something to where it must not go, each with its test."""
+        places = self.places
         found = {
             f"{why}: {seen.method} {without_secrets(seen)} in {self.test_of(seen)}"
             for seen in self.seen()
-            if (why := self._wrong(seen))
+            if (why := wrong(seen, places))
         }
         return sorted(found)
-
-    def _wrong(self, seen: Seen) -> str:
-        if seen.method == BROKEN:
-            return "the proxy failed"
-        if not seen.is_of_somebody:
-            return ""
-        parts = urlsplit(seen.url)
-        place = self.places.get(origin_of(seen.url))
-        if place is None or not place.is_own:
-            return "a credential for another host"
-        if parts.scheme != "https" and not is_here(parts.hostname or ""):
-            return "a credential without TLS"
-        return ""
 
     def numbers(self) -> dict[str, object]:
         """How much was seen, of whom, in numbers for people."""
@@ -135,6 +130,7 @@ class Recording:
             "hosts": sorted({origin.rpartition(":")[0] for origin in origins}),
             "carrying": sum(each.is_of_somebody for each in seen),
             "elsewhere": sum(origin_of(each.url) not in own for each in seen),
+            "direct": self.direct,
             "unseen": sum(each.method == "CONNECT" for each in seen),
             "secrets": len(self.secrets()),
         }
@@ -148,6 +144,21 @@ class Recording:
             for pem in Path(directory).glob("*.pem"):
                 found |= {"\n".join(lines) for lines in KEYS.findall(pem.read_text())}
         return {value.strip().encode() for value in found if len(value) >= SHORT}
+
+
+def wrong(seen: Seen, places: dict[str, Place]) -> str:
+    """What is wrong with where *seen* went; "" for nothing."""
+    if seen.method == BROKEN:
+        return "the proxy failed"
+    if not seen.is_of_somebody:
+        return ""
+    parts = urlsplit(seen.url)
+    place = places.get(origin_of(seen.url))
+    if place is None or not place.is_own:
+        return "a credential for another host"
+    if parts.scheme != "https" and not is_here(parts.hostname or ""):
+        return "a credential without TLS"
+    return ""
 
 
 def traces(places: list[Path], secrets: set[bytes]) -> list[str]:
@@ -170,6 +181,13 @@ def origin_of(url: str) -> str:
 
 def is_here(host: str) -> bool:
     return host in ("localhost", "::1") or host.endswith(".localhost") or host.startswith("127.")
+
+
+def declare(*urls: str, certificates: Path | None = None) -> None:
+    """These are the archive's own addresses, where somebody records."""
+    if where := os.environ.get(WHERE):
+        for url in urls:
+            Recording(Path(where), 0).know(url, certificates, own=True)
 
 
 @contextmanager

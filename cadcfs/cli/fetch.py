@@ -159,16 +159,18 @@ class _Run:
         from cadcfs.cli.fetch_copy import bring
 
         with bars.of(file) as told:
-            return bring(file, self._destination, told)
+            return bring(file, self._destination, told, lambda words: bars.tell(file, words))
 
     def _count(self, done: Future[bool], file: Wanted, bars: _Bars) -> None:
+        from cadcfs.cli.fetch_copy import words_of
+
         try:
             if done.result():
                 self.came += 1
             else:
                 self.there += 1
         except (OSError, UserError) as exc:
-            words = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+            words = words_of(exc, file.path)
             self.failures.append((file.path, words))
             bars.note(f"{file.path}: {words}")
 
@@ -203,6 +205,11 @@ class _Bars:
             self._progress.console.print(
                 f"cadcfs: {text}", markup=False, highlight=False, soft_wrap=True
             )
+
+    def tell(self, file: Wanted, words: str) -> None:
+        """Say on a terminal why a file is slow; in a pipe only its failure is said."""
+        if self._progress is not None:
+            self.note(f"{file.path.name}: {words}")
 
     @contextmanager
     def of(self, file: Wanted) -> Iterator[Callable[[int, int], None]]:

@@ -23,6 +23,9 @@ PAUSES = (1.0, 5.0, 15.0)
 PASSING = frozenset({errno.EIO, errno.EAGAIN, errno.EBUSY, errno.ESTALE, errno.EHOSTUNREACH})
 """What may be better the next time."""
 
+ERROR = ".error"
+"""What a directory of the mount tells of its last failures."""
+
 Told = Callable[[int, int], None]
 """(bytes that came, size of the file)."""
 
@@ -58,8 +61,10 @@ class _Furthest:
             self._furthest = self._here
 
 
-def bring(file: Wanted, destination: Path | None, told: Told) -> bool:
+def bring(file: Wanted, destination: Path | None, told: Told, again: Callable[[str], None]) -> bool:
     """Bring *file* whole and verified; False if it was there already. Blocking.
+
+    *again* hears why it is tried another time, and when.
 
     Raises
     ------
@@ -78,8 +83,17 @@ def bring(file: Wanted, destination: Path | None, told: Told) -> bool:
         except OSError as exc:
             if pause is None or exc.errno not in PASSING:
                 raise
+            again(f"{exc.strerror or exc}; again in {pause:g} s")
             time.sleep(pause)
     raise AssertionError("unreachable")
+
+
+def words_of(exc: OSError | UserError, path: Path) -> str:
+    """What went wrong with *path*, and where more is told of it."""
+    if isinstance(exc, UserError) or not exc.strerror:
+        return str(exc)
+    is_told = os.access(path.with_name(ERROR), os.R_OK)
+    return f"{exc.strerror}; {ERROR} beside it tells why" if is_told else exc.strerror
 
 
 def _warm(path: Path, told: Told) -> bool:
@@ -110,7 +124,7 @@ def _copy(path: Path, target: Path, told: Told) -> bool:
             digest = _go_on(source, sink, version, told)
             if version.md5 and digest != version.md5:
                 part.unlink()
-                raise UserError(f"{path}: the bytes that came do not match its checksum")
+                raise UserError("the bytes that came do not match its checksum")
             os.fsync(sink.fileno())
             os.utime(sink.fileno(), ns=(version.mtime_ns, version.mtime_ns))
             part.replace(target)

@@ -10,7 +10,7 @@ import select
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -238,19 +238,57 @@ def test_on_a_terminal_what_fails_is_told_above_the_bars(tmp_path: Path) -> None
     assert shown.rstrip().endswith(b"0 fetched, 0 were there, 1 failed")
 
 
-def on_terminal(*words: str | Path, code: int = 0) -> bytes:
-    """What a command shows on a terminal of 80 columns."""
+def test_on_a_terminal_it_is_told_why_a_file_is_tried_again(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "sky").mkdir()
+    mounted = Mount(tmp_path / "sky", tmp_path / "cache", server.registry_url)
+    mounted.start("-o", "read_time=2")
+    server.fault("reset", path="/zero.fits", after=1000)
+    source = mounted.path / "collections/APASS/by-target/Zero/zero.fits"
+
+    def mend(shown: bytes) -> None:
+        if b"again in" in shown:
+            server.mend()
+
+    try:
+        shown = ESCAPES.sub(b"", on_terminal("fetch", source, seen=mend))
+    finally:
+        server.mend()
+        mounted.stop()
+    assert b"cadcfs: zero.fits: Input/output error; again in 1 s" in shown
+    assert shown.rstrip().endswith(b"1 fetched, 0 were there")
+
+
+def test_in_a_pipe_what_fails_is_one_line(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "sky").mkdir()
+    mounted = Mount(tmp_path / "sky", tmp_path / "cache", server.registry_url)
+    mounted.start()
+    fault = server.fault("busy", path="/zero.fits", status=403)
+    source = mounted.path / "collections/APASS/by-target/Zero/zero.fits"
+    try:
+        done = fetch(source, code=1)
+    finally:
+        server.mend(fault)
+        mounted.stop()
+    told = f"cadcfs: {source}: Permission denied; .error beside it tells why\n"
+    assert (done.stdout, done.stderr) == ("", told)
+
+
+def on_terminal(
+    *words: str | Path, code: int = 0, seen: Callable[[bytes], None] = lambda _: None
+) -> bytes:
+    """What a command shows on a terminal of 80 columns; *seen* is called with what came so far."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ |= {"COLUMNS": "80", "LINES": "24", "TERM": "xterm"}
         os.execv(CADCFS[0], [*CADCFS, *map(str, words)])
     shown = b""
     while True:
-        assert select.select([terminal], [], [], 60)[0], shown
+        assert select.select([terminal], [], [], 120)[0], shown
         try:
             shown += os.read(terminal, 65536)
         except OSError:
             break
+        seen(shown)
     os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code, shown
     return shown

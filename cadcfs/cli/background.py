@@ -6,11 +6,14 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from cadcfs.errors import CadcfsError
 from cadcfs.logs import redacted
 
 READY = b"ready\n"
+STANDARD_ERROR = 2
 
 
 def in_background(work: Callable[[Callable[[str], None]], None]) -> str:
@@ -40,6 +43,7 @@ def _daemon(work: Callable[[Callable[[str], None]], None], write_end: int) -> No
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
+    _leave_inherited()
     told = False
 
     def tell(words: bytes) -> None:
@@ -60,3 +64,15 @@ def _daemon(work: Callable[[Callable[[str], None]], None], write_end: int) -> No
     finally:
         sys.stdout.flush()
         os._exit(code)
+
+
+def _leave_inherited() -> None:
+    """Close what the caller left open: a lock or a pipe is not for a daemon to hold (daemon(7)).
+
+    What Python opened itself is not inheritable (PEP 446), and stays.
+    """
+    for descriptor in [int(place.name) for place in Path("/proc/self/fd").iterdir()]:
+        # The listing's own is closed by now.
+        with suppress(OSError):
+            if descriptor > STANDARD_ERROR and os.get_inheritable(descriptor):
+                os.close(descriptor)

@@ -117,9 +117,11 @@ def clear(
     left = [file for store, file in going if not store.remove(file)]
     if not patterns:
         _forget_answers(_settings(cache_dir).cache_dir)
-    typer.echo(f"{len(going) - len(left)} files are gone")
+    gone = len(going) - len(left)
+    typer.echo("1 file is gone" if gone == 1 else f"{gone} files are gone")
     if left:
-        output.note(f"{len(left)} files stay, for they are open: {left[0].uri}")
+        words = "1 file stays" if len(left) == 1 else f"{len(left)} files stay"
+        output.note(f"{words}, open now or a few seconds ago: {left[0].uri}")
 
 
 @app.command()

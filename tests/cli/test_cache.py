@@ -112,7 +112,7 @@ def test_clearing_takes_all_but_what_is_open(kept: Mount) -> None:
     kept.restart()
     with (kept.path / TARGET / NAMES[0]).open("rb") as file:
         file.read(HEAD)
-        assert cache("clear", "--yes", "--cache-dir", kept.cache) == "1 files are gone\n"
+        assert cache("clear", "--yes", "--cache-dir", kept.cache) == "1 file is gone\n"
     assert len(json.loads(cache("ls", "--json", "--cache-dir", kept.cache))) == 1
     assert json.loads(cache("info", "--json", "--cache-dir", kept.cache))["files"] == 1
 

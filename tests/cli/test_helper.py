@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -101,6 +102,21 @@ def test_generic_options_are_dropped() -> None:
     assert mounting.parsed_options([*options, "xattr,names=plain"]) == {
         "xattr": "true", "names": "plain",
     }  # fmt: skip
+
+
+def test_a_mount_holds_nothing_that_the_shell_left_open(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "sky").mkdir()
+    command = [*CADCFS, "mount", "--registry-url", server.registry_url,
+               "--cache-dir", tmp_path / "cache", tmp_path / "sky"]  # fmt: skip
+    reading, writing = os.pipe()
+    subprocess.run(command, pass_fds=(writing,), timeout=120, check=True)
+    os.close(writing)
+    try:
+        assert select.select([reading], [], [], 60)[0]
+        assert os.read(reading, 1) == b""
+    finally:
+        os.close(reading)
+        assert cadcfs("umount", "--lazy", tmp_path / "sky").returncode == 0
 
 
 @pytest.mark.parametrize("abstract", [False, True])

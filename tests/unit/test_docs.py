@@ -31,6 +31,16 @@ def test_each_promise_names_a_test_that_exists() -> None:
         assert f"def {test}(" in path.read_text() or not test, (file, test)
 
 
+def test_each_promise_has_a_test() -> None:
+    for name in ("semantics.md", "security.md"):
+        tables = re.findall(r"(?:^\|.*\n)+", (ROOT / "docs" / name).read_text(), re.MULTILINE)
+        rows = [table.splitlines() for table in tables]
+        promises = [row for lines in rows if lines[0].endswith("| test |") for row in lines[2:]]
+        assert len(promises) > 15
+        for row in promises:
+            assert re.search(r"`[\w/]*test_\w+\.py", row), (name, row)
+
+
 def test_each_module_that_is_named_exists() -> None:
     for place, text in documents().items():
         for name in re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)", text):

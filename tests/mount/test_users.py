@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 
 from tests.mount.test_identity import FILE, HIDDEN, PROPRIETARY
 from tests.recording.records import Recording, traces
-from tests.rig import Server
+from tests.rig import Server, wait_for_end
 
 MINE, THEIRS = "games", "daemon"
 """Accounts that every Debian has."""
@@ -109,7 +110,10 @@ def machine(server: Server, recorded: Recording) -> Iterator[Machine]:
         try:
             yield made
         finally:
+            status = made.run(MINE, "cat", base / "sky/.cadcfs/status").stdout
             made.run(MINE, *COMMAND, "umount", "--lazy", base / "sky")
+            for pid in re.findall(r"^process: *(\d+)$", status, re.MULTILINE):
+                wait_for_end(int(pid), seconds=120)
             holder.send_signal(signal.SIGTERM)
     assert (base / "home/.cache/cadcfs/cadcfs.log").is_file()
     assert traces([base / "home/.cache"], recorded.secrets()) == []

@@ -167,7 +167,15 @@ def traces(places: list[Path], secrets: set[bytes]) -> list[str]:
     forms = {form for each in secrets for form in (each, each.replace(b"\n", b"\\n"))}
     pattern = re.compile(b"|".join([PASSWORDS, *map(re.escape, sorted(forms))]))
     files = {path for place in places for path in place.rglob("*") if path.is_file()}
-    return [str(path) for path in sorted(files) if pattern.search(path.read_bytes())]
+    return [str(path) for path in sorted(files) if pattern.search(content(path))]
+
+
+def content(path: Path) -> bytes:
+    """All of it; nothing of what has gone meanwhile."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def without_secrets(seen: Seen) -> str:

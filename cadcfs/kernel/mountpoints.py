@@ -53,10 +53,11 @@ def prepare(path: Path) -> None:
         What is wrong and what to do.
     """
     if not DEVICE.exists():
-        raise UserError("there is no /dev/fuse: load it with `modprobe fuse` (in a container: "
-                        "--device /dev/fuse --cap-add SYS_ADMIN)")  # fmt: skip
+        raise UserError("there is no /dev/fuse; load it with `modprobe fuse`; in a container: "
+                        "--device /dev/fuse --cap-add SYS_ADMIN")  # fmt: skip
     if not os.access(DEVICE, os.R_OK | os.W_OK):
-        raise UserError("you may not use /dev/fuse: ask for read and write permission on it")
+        raise UserError("you may not use /dev/fuse; as root: chmod 666 /dev/fuse, or join the "
+                        "group that owns it")  # fmt: skip
     if mounted_type(path) == TYPE and is_dead(path):
         unmount(path, lazy=True)
     try:

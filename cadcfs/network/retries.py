@@ -27,7 +27,9 @@ def pause_before(attempt: int, exc: CadcfsError, step: float) -> float | None:
     if told > (left if is_behind() else min(left, SHORT)):
         # To ask earlier than told would be rude, and nobody is to wait so long.
         return None
-    return float(max(own, told * random.uniform(1.0, 1.1)))
+    pause = float(max(own, told * random.uniform(1.0, 1.1)))
+    # What went wrong tells more than that the time was up.
+    return pause if pause < left else None
 
 
 def retry_after(header: str) -> float | None:

@@ -1,4 +1,4 @@
-"""A login that ends: renewed where that can be without asking anybody, and told of before."""
+"""A session that exists, and its end: renewed where that can be by itself, and told of before."""
 
 from __future__ import annotations
 
@@ -74,6 +74,30 @@ def new_token(server: Server) -> str:
     form = {"username": "demo", "password": "demo"}
     with httpx.Client(timeout=120) as asking:
         return asking.post(url, data=form).text
+
+
+def test_a_session_that_exists_is_taken_over(
+    person: Person, server: Server, tmp_path: Path
+) -> None:
+    token = new_token(server)
+    # As a browser's cookie has it, and as a header does.
+    for said in (f'"{token}"\n', f"Bearer {token}\n"):
+        done = person.cadcfs("login", "--token-stdin", said=said)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("logged in as demo (token)")
+        assert token not in done.stdout + done.stderr
+        person.cadcfs("logout")
+    person.cadcfs("login", "--token-stdin", said=f"{token}\n")
+    (tmp_path / "sky").mkdir()
+    later = Mount(tmp_path / "sky", tmp_path / "cache", server.registry_url)
+    later.start(environ=person.environ)
+    try:
+        assert status_of(later) == "demo (token)"
+        assert (later.path / PROPRIETARY / FILE).read_bytes()[:6] == b"SIMPLE"
+        person.logout()
+        assert refused(later.path / PROPRIETARY / FILE)
+    finally:
+        later.stop()
 
 
 def test_a_command_renews_from_netrc(

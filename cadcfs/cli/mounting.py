@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,10 +46,10 @@ def mount(
 ) -> None:
     """Mount the archive; returns when the mount answers."""
     from cadcfs import config
-    from cadcfs import mount as mounting
     from cadcfs.cli.background import in_background
     from cadcfs.kernel import mountpoints
 
+    mounting = _mounting()
     flags = flags_of(options, registry_url, cache_dir)
     settings = config.load(flags | ({"share_identity": True} if share_identity else {}))
     mountpoint = mountpoint.absolute()
@@ -66,6 +67,20 @@ def mount(
     in_background(work)
     if not settings.allow_other:
         _tell_who(mountpoint)
+
+
+def _mounting() -> ModuleType:
+    """What mounts; it needs pyfuse3, which needs libfuse3."""
+    try:
+        from cadcfs import mount as mounting
+    except ImportError as exc:
+        if (exc.name or "").partition(".")[0] != "pyfuse3":
+            raise
+        raise UserError(
+            f"pyfuse3 cannot be loaded ({exc}); install the package libfuse3-3, then pip install "
+            "pyfuse3; the addresses cadc:// of fsspec need neither"
+        ) from exc
+    return mounting
 
 
 def _tell_who(mountpoint: Path) -> None:

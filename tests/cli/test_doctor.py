@@ -71,8 +71,8 @@ def problems(command: list[str], *, code: int = 1, **environ: str) -> dict[str, 
     return {each["subject"]: f"{each['words']}; {each['cure']}" for each in found}
 
 
-def refused(command: list[str]) -> str:
-    done = run(command)
+def refused(command: list[str], **environ: str) -> str:
+    done = run(command, **environ)
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     assert done.stderr.startswith("cadcfs: ")
     assert len(done.stderr.splitlines()) == 1, done.stderr
@@ -93,6 +93,23 @@ def test_there_is_no_fuse(sky: Mount) -> None:
         told = refused(command) if what == "mount" else problems(command)["fuse"]
         assert "there is no /dev/fuse" in told
         assert "modprobe fuse" in told
+
+
+def test_there_is_no_libfuse(sky: Mount, tmp_path: Path) -> None:
+    """As on a node without the library, where `cadc://` is all that is wanted."""
+    missing = "libfuse3.so.3: cannot open shared object file"
+    (tmp_path / "pyfuse3.py").write_text(f"raise ImportError({missing!r}, name='pyfuse3')\n")
+    told = refused(words("mount", sky), PYTHONPATH=str(tmp_path))
+    found = problems(words("doctor", sky), PYTHONPATH=str(tmp_path))
+    for sentence in (told, found["libraries"]):
+        assert f"pyfuse3 cannot be loaded ({missing})" in sentence
+        assert "install the package libfuse3-3" in sentence
+    code = (
+        "import fsspec; print(fsspec.filesystem('cadc', "
+        f"registry_url={sky.registry_url!r}, cache_dir={str(sky.cache)!r}).ls('', detail=False))"
+    )
+    done = run([sys.executable, "-c", code], PYTHONPATH=str(tmp_path))
+    assert "collections" in done.stdout, done.stderr
 
 
 def test_mounting_is_not_permitted(sky: Mount) -> None:

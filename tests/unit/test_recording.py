@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from cadcfs.demo.auth.certificates import Certificates
-from tests.recording.records import Recording, recording, traces
+from tests.recording.records import PIECE, Recording, recording, traces
 
 TOKEN = "a-token-of-some-length"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -100,8 +100,16 @@ def test_a_secret_that_is_left_behind_is_found(ports: tuple[int, int], tmp_path:
     place.mkdir()
     for name, text in told.items():
         (place / name).write_text(text)
+    for name, before in (("border", PIECE - 5), ("hole", 0)):
+        with (place / name).open("wb") as file:
+            file.write(b"x" * before)
+            file.seek(before or PIECE * 9)
+            file.write(TOKEN.encode())
+            file.truncate(1 << 34)
     with recording() as record, client(record, tmp_path) as asking:
         record.know(f"https://127.0.0.1:{ports[1]}", tmp_path / "certificates", own=True)
         asking.get(f"https://127.0.0.1:{ports[1]}/", headers=BEARER)
         found = traces([place], record.secrets())
-    assert sorted(Path(path).name for path in found) == sorted(told.keys() - {"nothing.log"})
+    assert sorted(Path(path).name for path in found) == sorted(
+        {*told, "border", "hole"} - {"nothing.log"}
+    )

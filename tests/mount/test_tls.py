@@ -159,3 +159,30 @@ def test_ways_out_of_tls_and_to_other_hosts(
     there = [each for each in recorded.seen() if origin_of(each.url) in others]
     assert {origin_of(each.url) for each in there} == others
     assert not any(each.is_of_somebody for each in there)
+
+
+def test_plain_http_off_this_machine_sees_nothing(
+    person: Person, server: Server, recorded: Recording, tmp_path: Path
+) -> None:
+    content = server.archive.path_of(f"cadc:CFHT/{FILE}").read_bytes()
+    archive, files = (url.replace("https:", "http:") for url in (ARCHIVE, FILES))
+    recorded.know(archive, own=True, port=int(origin_of(server.registry_url).partition(":")[2]))
+    there = Person(server, person.state, person.more, f"{archive}/reg/resource-caps")
+    for words, said, reason in (
+        (("-u", "demo"), "demo\n", "so it gets no password"),
+        (("--token-stdin",), "a-token-of-some-length\n", "the archive does not take this token"),
+    ):
+        done = there.cadcfs("login", *words, said=said)
+        assert done.returncode == 1
+        assert reason in done.stderr
+    person.login()
+    with (
+        serving(giving(content)) as host,
+        mounted(person, tmp_path, f"files_url={files}/files") as sky,
+    ):
+        recorded.know(files, own=True, port=host.server_port)
+        assert (sky.path / PROPRIETARY / FILE).read_bytes() == content
+    origins = {origin_of(archive), origin_of(files)}
+    plain = [each for each in recorded.seen() if origin_of(each.url) in origins]
+    assert {origin_of(each.url) for each in plain} == origins
+    assert not any(each.is_of_somebody for each in plain)

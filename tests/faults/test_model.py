@@ -5,13 +5,16 @@ The reference is `model.py`. Every burst is many operations side by side.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
@@ -31,7 +34,11 @@ BETWEEN_KILLS = 8
 """Bursts."""
 LISTING_TIME, LATE = 4.0, 1.0
 OPERATIONS = int(os.environ.get("CADCFS_SOAK_OPERATIONS", "50000"))
-
+SEED = int(os.environ.get("CADCFS_SOAK_SEED", "0"))
+MACHINES = int(os.environ.get("CADCFS_SOAK_MACHINES", "8"))
+"""Mounts side by side, for one mostly waits for deadlines."""
+STEPS = 50
+"""Bursts of an example, at most."""
 
 SEEDS = st.integers(0, 1 << 32)
 
@@ -88,18 +95,21 @@ class Weather(RuleBasedStateMachine):
         self.rig.proxy.fault = None
 
 
-def weather(rigs: RigMaker, options: str, examples: int, steps: int) -> Judge:
+def weather(rigs: RigMaker, options: str, examples: int, steps: int, seed: int = 0) -> Judge:
     """Many days of it on one mount; the judge of all."""
-    rig = rigs(f"{options},{SMALL_CACHE}")
+    return on(rigs(f"{options},{SMALL_CACHE}"), f"{options},{SMALL_CACHE}", examples, steps, seed)
+
+
+def on(rig: Rig, options: str, examples: int, steps: int, seed: int) -> Judge:
+    """Many days of it on *rig*, which was mounted with *options*."""
     judge = Judge(rig.path, truth_of(rig.path, rig.server))
-    Weather.rig, Weather.judge, Weather.options = rig, judge, f"{options},{SMALL_CACHE}"
+    machine = type("Weather", (Weather,), {"rig": rig, "judge": judge, "options": options})
     try:
         run_state_machine_as_test(
-            Weather,
+            seeded(seed)(machine),
             settings=settings(
                 max_examples=examples, stateful_step_count=steps, deadline=None, database=None,
-                derandomize=True, suppress_health_check=list(HealthCheck),
-                report_multiple_bugs=False,
+                suppress_health_check=list(HealthCheck), phases=[Phase.generate],
             ),
         )  # fmt: skip
         # All comes back, and nothing is left in the kernel.
@@ -119,8 +129,11 @@ def ends_well(judge: Judge) -> bool:
 
 def sleepers() -> list[str]:
     """Our threads that sleep deaf in the kernel (state D)."""
-    tasks = Path("/proc/self/task").iterdir()
-    states = {t.name: (t / "stat").read_text().rpartition(")")[2].split()[0] for t in tasks}
+    states = {}
+    for task in Path("/proc/self/task").iterdir():
+        # Some end meanwhile.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            states[task.name] = (task / "stat").read_text().rpartition(")")[2].split()[0]
     return [name for name, state in states.items() if state == "D"]
 
 
@@ -132,6 +145,18 @@ def test_nothing_is_wrong_in_any_weather(rigs: RigMaker) -> None:
 
 @pytest.mark.soak
 def test_nothing_is_wrong_in_weather_that_lasts(rigs: RigMaker) -> None:
-    judge = weather(rigs, DEADLINES, max(1, OPERATIONS // BURST // 50), 50)
-    sys.stderr.write(f"{judge.verdict}\n")
-    assert max(judge.verdict.longest.values()) < LISTING_TIME + LATE, judge.verdict
+    options = f"{DEADLINES},{SMALL_CACHE}"
+    # The first is the dullest that can be, and the same for all.
+    examples = 1 + max(1, OPERATIONS // BURST // STEPS // MACHINES)
+    made = [rigs(options) for _ in range(MACHINES)]
+    with ThreadPoolExecutor(MACHINES) as threads:
+        running = [
+            threads.submit(on, rig, options, examples, STEPS, SEED * MACHINES + number)
+            for number, rig in enumerate(made)
+        ]
+    verdicts = [future.result().verdict for future in running]
+    for verdict in verdicts:
+        sys.stderr.write(f"{verdict}\n")
+    sys.stderr.write(f"{sum(v.count for v in verdicts)} operations, seed {SEED}\n")
+    longest = max(max(verdict.longest.values()) for verdict in verdicts)
+    assert longest < LISTING_TIME + LATE

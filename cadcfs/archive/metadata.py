@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,11 @@ TIME = 600.0
 """Seconds without a byte of an answer that is fetched for as long as it takes."""
 
 MEMORY = Path("/proc")
+HEAD = 1 << 16
+"""Bytes of a document in which it tells of itself."""
+_ASKED_AT = re.compile(
+    rb"""<INFO\s[^>]*name\s*=\s*["']QUERY_TIMESTAMP["'][^>]*(?:/>|>[^<]*</INFO>)"""
+)
 
 
 class Metadata:
@@ -66,6 +72,19 @@ def _finish(path: Path, question: Question, planes: frozenset[str] | None) -> No
         as_tabledata(path)
     if planes is not None:
         _keep_planes(path, planes)
+    _forget_when(path)
+
+
+def _forget_when(path: Path) -> None:
+    """Blank out when *path* was asked for: the same answer is the same file.
+
+    What the cache has lost is asked for again while a program reads the rest.
+    """
+    with path.open("r+b") as file:
+        found = _ASKED_AT.search(file.read(HEAD))
+        if found:
+            file.seek(found.start())
+            file.write(b" " * len(found[0]))
 
 
 def _keep_planes(path: Path, planes: frozenset[str]) -> None:

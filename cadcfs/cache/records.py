@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self, TypeAlias
@@ -21,8 +21,10 @@ from cadcfs.errors import NoContent, NotFound
 
 log = logging.getLogger(__name__)
 
-IN_MEMORY = 200_000
-"""Records at hand; the least recently made go first and are read again when they are asked for."""
+IN_MEMORY = 4096
+"""Records at hand, or as many as the largest directory needs. Those that nobody asked for longest
+go first, and are read again when they are wanted: each refresh of a result makes others useless.
+"""
 LASTING = 86400.0
 """Seconds that a refusal is believed which follows from the file itself."""
 PASSING = 60.0
@@ -77,13 +79,19 @@ class Records:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._known: OrderedDict[bytes, Record] = OrderedDict()
+        self._most = IN_MEMORY
 
     def peek(self, key: str) -> Record | None:
         """What memory holds; never waits."""
-        return self._known.get(_short(key))
+        short = _short(key)
+        # A thread may be about to take it away.
+        with contextlib.suppress(KeyError):
+            self._known.move_to_end(short)
+        return self._known.get(short)
 
-    def load(self, keys: Iterable[str]) -> None:
-        """Read the records of *keys* into memory."""
+    def load(self, keys: Sequence[str]) -> None:
+        """Read the records of *keys*, all of one directory, into memory."""
+        self._most = max(self._most, 2 * len(keys))
         for key in keys:
             found = self._read(key)
             if found is not None:
@@ -107,7 +115,7 @@ class Records:
                 new.unlink(missing_ok=True)
 
     def _trim(self) -> None:
-        while len(self._known) > IN_MEMORY:
+        while len(self._known) > self._most:
             self._known.popitem(last=False)
 
     def _path(self, key: str) -> Path:

@@ -138,6 +138,24 @@ def test_each_read_is_of_one_version(forgetful: Mount, server: Server) -> None:
     assert len(readers.seen) > 1
 
 
+def test_what_was_given_up_for_room_is_made_the_same(forgetful: Mount, server: Server) -> None:
+    place = forgetful.path / "collections/CFHT/by-target/M31"
+    names = ("metadata.vot", "metadata.csv")
+    seen = [(place / name).read_bytes() for name in names]
+    assert b"QUERY_STATUS" in seen[0]
+    server.forget()
+
+    def is_made_again() -> bool:
+        (place / "2376828p.fits.fz").read_bytes()
+        for name, before in zip(names, seen, strict=True):
+            with (place / name).open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                assert file.read() == before
+        return any("SELECT *" in query for query in server.queries())
+
+    until(is_made_again)
+
+
 @pytest.mark.soak
 def test_each_read_is_of_one_version_200_times(forgetful: Mount, server: Server) -> None:
     readers = replaced(forgetful, server, 200)

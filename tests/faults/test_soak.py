@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import random
+import statistics
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -94,11 +96,9 @@ class Day:
 
 
 def slope(samples: list[tuple[float, float]]) -> float:
-    """Growth in a second, by least squares."""
-    times, values = zip(*samples, strict=True)
-    mean_time, mean_value = sum(times) / len(times), sum(values) / len(values)
-    spread = sum((t - mean_time) ** 2 for t in times)
-    return sum((t - mean_time) * (v - mean_value) for t, v in samples) / spread
+    """Growth in a second, as the median of all pairs: peaks count for little (Theil and Sen)."""
+    pairs = combinations(samples, 2)
+    return statistics.median((v - value) / (t - when) for (when, value), (t, v) in pairs)
 
 
 def descriptors(pid: int) -> int:
@@ -156,4 +156,6 @@ def test_a_day_of_many_programs(mount: Mount, server: Server, minutes: float, pa
     # A short day is over before all is open that may be.
     assert max(opened[-third:]) <= max(opened[:-third]) + (8 if minutes > 5 else 64)
     assert max(opened) < 200
-    assert settled[-1][1] - settled[0][1] < max(16e6, 1e6 * minutes / 60)
+    # What is short has hardly warmed up.
+    assert settled[-1][1] - settled[0][1] < 16e6
+    assert growth < 1.0 or minutes < 30

@@ -173,7 +173,7 @@ async def _know_collections(catalogue: Catalogue) -> None:
     """
     try:
         with trio.move_on_after(COLLECTIONS_TIME):
-            await catalogue.collections()
+            await catalogue.collections().get()
     except CadcfsError as exc:
         log.info("the collections are not known yet: %s", exc)
 

@@ -45,7 +45,7 @@ def collections(
     """List the archive's collections: bands, instruments, and how many observations."""
 
     async def work(session: Session) -> list[dict[str, Any]]:
-        found = await session.engine.catalogue.descriptions()
+        found = await session.engine.catalogue.descriptions().get()
         return [
             {
                 "name": one.name,

@@ -7,7 +7,7 @@ asked it, so that answers of two archives or two users never mix.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from cadcfs.archive import queries
 from cadcfs.archive.constraints import FACETS, Question, is_literal
@@ -17,6 +17,7 @@ from cadcfs.archive.resolver import Resolver
 from cadcfs.cache.listings import History, Listings
 from cadcfs.config import Settings
 from cadcfs.errors import NotFound
+from cadcfs.tree.answer import Answer
 from cadcfs.tree.reader import Reader
 from cadcfs.tree.recent import Recent
 from cadcfs.tree.workshop import Workshop
@@ -46,69 +47,44 @@ class Catalogue:
         self.origin = f"{settings.archive} {reader.name or 'anonymous'}"
         self.names = settings.names
 
-    async def collections(self) -> Sequence[Collection]:
-        return await self._listings.get(
-            self._key(queries.collections()), self._holdings.collections, COLLECTIONS_FRESH
-        )
+    def collections(self) -> Answer[Sequence[Collection]]:
+        return self._answer(queries.collections(), self._holdings.collections, COLLECTIONS_FRESH)
 
-    async def known_collections(self) -> Sequence[Collection] | None:
-        """The collections if they were ever listed; never asks the network."""
-        return await self._listings.recall(self._key(queries.collections()))
-
-    async def descriptions(self) -> Sequence[Description]:
+    def descriptions(self) -> Answer[Sequence[Description]]:
         """What is in each collection."""
-        return await self._listings.get(
-            self._key(queries.descriptions()), self._holdings.descriptions, COLLECTIONS_FRESH
-        )
+        return self._answer(queries.descriptions(), self._holdings.descriptions, COLLECTIONS_FRESH)
 
-    async def values(self, question: Question, facet: str) -> Sequence[str]:
+    def values(self, question: Question, facet: str) -> Answer[Sequence[str]]:
         """The values of *facet* among the answers to *question*; "" for NULL."""
         enumerated = FACETS[facet].enumerated
         if enumerated is not None:
-            return enumerated_values(await self._enumeration(question), question, enumerated)
-        return await self._listings.get(
-            self._key(queries.values(question, facet)),
+            return self._enumeration(question.sole_collection).then(
+                lambda found: enumerated_values(found, question, enumerated)
+            )
+        return self._answer(
+            queries.values(question, facet),
             lambda: self._holdings.values(question, facet),
             COLLECTIONS_FRESH,
         )
 
-    async def known_values(self, question: Question, facet: str) -> Sequence[str] | None:
-        """The same if it was ever asked; never asks the network."""
-        enumerated = FACETS[facet].enumerated
-        if enumerated is None:
-            return await self._listings.recall(self._key(queries.values(question, facet)))
-        key = self._key(queries.enumeration(question.sole_collection))
-        found = await self._listings.recall(key)
-        return None if found is None else enumerated_values(found, question, enumerated)
-
-    async def _enumeration(self, question: Question) -> Sequence[tuple[str, ...]]:
-        return await self._listings.get(
-            self._key(queries.enumeration(question.sole_collection)),
-            lambda: self._holdings.enumeration(question.sole_collection),
+    def _enumeration(self, collection: str) -> Answer[Sequence[tuple[str, ...]]]:
+        return self._answer(
+            queries.enumeration(collection),
+            lambda: self._holdings.enumeration(collection),
             COLLECTIONS_FRESH,
         )
 
-    async def days(self, question: Question) -> Sequence[int | None]:
+    def days(self, question: Question) -> Answer[Sequence[int | None]]:
         """The days (MJD) with data; None for what has no date."""
-        return await self._listings.get(
-            self._key(queries.days(question)),
-            lambda: self._holdings.days(question),
-            COLLECTIONS_FRESH,
+        return self._answer(
+            queries.days(question), lambda: self._holdings.days(question), COLLECTIONS_FRESH
         )
 
-    async def known_days(self, question: Question) -> Sequence[int | None] | None:
-        return await self._listings.recall(self._key(queries.days(question)))
-
-    async def counts(self, question: Question) -> Sequence[Collection]:
+    def counts(self, question: Question) -> Answer[Sequence[Collection]]:
         """The collections that have something of *question*, and how many planes."""
-        return await self._listings.get(
-            self._key(queries.counts(question)),
-            lambda: self._holdings.counts(question),
-            RESULT_FRESH,
+        return self._answer(
+            queries.counts(question), lambda: self._holdings.counts(question), RESULT_FRESH
         )
-
-    async def known_counts(self, question: Question) -> Sequence[Collection] | None:
-        return await self._listings.recall(self._key(queries.counts(question)))
 
     async def position(self, target: str) -> tuple[str, str]:
         """Right ascension and declination (ICRS, deg, as text) of an object by its name."""
@@ -126,36 +102,17 @@ class Catalogue:
         """What was asked lately in the directory *key*."""
         return Recent(self._listings, f"{self.origin} {key}")
 
-    async def rows(self, question: Question) -> Sequence[Row]:
-        found = await self._listings.get(
-            self._key(queries.result(question)), lambda: self._holdings.rows(question), RESULT_FRESH
+    def rows(self, question: Question) -> Answer[Sequence[Row]]:
+        found = self._answer(
+            queries.result(question), lambda: self._holdings.rows(question), RESULT_FRESH
         )
-        return narrowed(found, question)
+        return found.then(lambda rows: narrowed(rows, question))
 
-    async def known_rows(self, question: Question) -> Sequence[Row] | None:
-        found = await self._listings.recall(self._key(queries.result(question)))
-        return None if found is None else narrowed(found, question)
-
-    async def cuttable(self, question: Question) -> Sequence[Cuttable]:
+    def cuttable(self, question: Question) -> Answer[Sequence[Cuttable]]:
         """The files of a region that cutouts can be made of."""
-        return await self._listings.get(
-            self._key(queries.cuttable(question)),
-            lambda: self._holdings.cuttable(question),
-            RESULT_FRESH,
+        return self._answer(
+            queries.cuttable(question), lambda: self._holdings.cuttable(question), RESULT_FRESH
         )
-
-    async def known_cuttable(self, question: Question) -> Sequence[Cuttable] | None:
-        return await self._listings.recall(self._key(queries.cuttable(question)))
-
-    def stored_ns(self, question: Question) -> int:
-        """When the rows of *question* were heard, in nanoseconds since 1970; 0 before."""
-        stored = self._listings.stored(self._key(queries.result(question)))
-        return int((stored or 0) * 10**9)
-
-    def counted_ns(self, question: Question) -> int:
-        """When the collections of *question* were heard, in nanoseconds since 1970; 0 before."""
-        stored = self._listings.stored(self._key(queries.counts(question)))
-        return int((stored or 0) * 10**9)
 
     async def history(self, adql: str) -> History:
         """What happened to a question; never asks the network."""
@@ -165,15 +122,19 @@ class Catalogue:
         """Ask the archive again at the next occasion."""
         await self._listings.expire(self._key(adql))
 
-    async def derived(self, key: str, load: Callable[[], Awaitable[T]]) -> T:
+    def derived(self, key: str, load: Callable[[], Awaitable[T]]) -> Answer[T]:
         """What is found out from other answers, under a key that names their age."""
-        return await self._listings.get(key, load, RESULT_FRESH * 24)
+        return Answer(self._listings, key, load, RESULT_FRESH * 24, _as_it_is)
 
-    async def known_derived(self, key: str) -> Any | None:  # noqa: ANN401  (as `derived` kept it)
-        return await self._listings.recall(key)
+    def _answer(self, adql: str, load: Callable[[], Awaitable[T]], fresh: float) -> Answer[T]:
+        return Answer(self._listings, self._key(adql), load, fresh, _as_it_is)
 
     def _key(self, adql: str) -> str:
         return f"{self.origin} {adql}"
+
+
+def _as_it_is(answer: T) -> T:
+    return answer
 
 
 def enumerated_values(

@@ -31,14 +31,14 @@ class CollectionsDirectory:
         return
 
     async def entries(self) -> Entries:
-        listed = await self._catalogue.collections()
+        listed = await self._catalogue.collections().get()
         children = {self._name(c.name): self._directory(c.name) for c in listed}
         return Entries.of({**children, **dict(await self._texts().entries())})
 
     async def child(self, name: str) -> Child | None:
         if name == INDEX:
             return Child(await self._texts().find(name))
-        known = await self._catalogue.known_collections()
+        known = await self._catalogue.collections().known()
         if known is not None:
             spellings = Spellings([c.name for c in known], self._catalogue.names)
             if name in spellings.values:
@@ -69,7 +69,9 @@ class CollectionDirectory(NarrowedDirectory):
         self._about = MadeFiles(catalogue.workshop.wholes, {ABOUT: about(catalogue, collection)})
 
     async def confirm(self) -> None:
-        if all(c.name != self._question.collection for c in await self._catalogue.collections()):
+        if all(
+            c.name != self._question.collection for c in await self._catalogue.collections().get()
+        ):
             raise NotFound(f"{self.key}: the archive has no collection of this name")
 
     async def entries(self) -> Entries:

@@ -65,7 +65,7 @@ class CuttableImages:
         return self._by_name(found, await self._chosen())
 
     async def known_named(self) -> Named | None:
-        found = await self._selection.catalogue.known_cuttable(self._selection.question)
+        found = await self._selection.catalogue.cuttable(self._selection.question).known()
         if found is None:
             return None
         if self._selection.conditions and await self._selection.known_rows() is None:
@@ -86,7 +86,7 @@ class CuttableImages:
 
 async def cuttable(selection: Selection) -> Sequence[Cuttable]:
     """All files that can be cut in the region of *selection*, conditions not applied."""
-    return await selection.catalogue.cuttable(selection.question)
+    return await selection.catalogue.cuttable(selection.question).get()
 
 
 async def cutout_urls(selection: Selection) -> list[str]:

@@ -40,7 +40,7 @@ class DateDirectory:
         return
 
     async def entries(self) -> Entries:
-        days = await self._catalogue.days(self._question)
+        days = await self._catalogue.days(self._question).get()
         names = self._names(days)
         if not self._prefix:
             names |= set(await self._recent.names())
@@ -54,7 +54,7 @@ class DateDirectory:
         undated = name == UNDATED and not self._prefix
         if not undated and not re.fullmatch(LEVELS[len(self._prefix)], name):
             return None
-        known = await self._catalogue.known_days(self._question)
+        known = await self._catalogue.days(self._question).known()
         if known is not None:
             return Child(self._below(name)) if name in self._names(known) else None
         node = self._below(name)

@@ -24,7 +24,7 @@ def index(catalogue: Catalogue) -> Recipe:
     """All collections as a table; several bands or instruments are parted by `|`."""
 
     async def text() -> str:
-        return table(await catalogue.descriptions())
+        return table(await catalogue.descriptions().get())
 
     return _recipe(catalogue, INDEX, text)
 
@@ -33,7 +33,7 @@ def about(catalogue: Catalogue, collection: str) -> Recipe:
     """One collection in words."""
 
     async def text() -> str:
-        for description in await catalogue.descriptions():
+        for description in await catalogue.descriptions().get():
             if description.name == collection:
                 return in_words(description)
         raise NotFound(f"the archive has no collection {collection!r}")

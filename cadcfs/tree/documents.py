@@ -30,7 +30,7 @@ def documents(selection: Selection, rows: Sequence[Row]) -> dict[str, Recipe]:
             await trio.to_thread.run_sync(path.write_text, content, "utf-8")
 
         key = metadata.document_key(name, catalogue, *asked)
-        return Recipe(key, make, catalogue.stored_ns(selection.question))
+        return Recipe(key, make, catalogue.rows(selection.question).heard_ns)
 
     async def about() -> str:
         return await trio.to_thread.run_sync(told_of, rows)

@@ -123,7 +123,7 @@ class CollectionsOf:
 
     async def is_known(self) -> bool:
         """True where it is known to be there; never asks the network."""
-        return self._may_be_empty or bool(await self._catalogue.known_counts(self.question))
+        return self._may_be_empty or bool(await self._catalogue.counts(self.question).known())
 
     async def entries(self) -> Entries:
         found = await self._found()
@@ -135,7 +135,7 @@ class CollectionsOf:
         return Entries.of(children)
 
     async def child(self, name: str) -> Child | None:
-        known = await self._catalogue.known_counts(self.question)
+        known = await self._catalogue.counts(self.question).known()
         if self._is_region and name in footprints.NAMES:
             return await self._footprint(name, known)
         if known is not None:
@@ -151,7 +151,7 @@ class CollectionsOf:
         return Child(node, certain=await node.is_known())
 
     async def _found(self) -> Sequence[Collection]:
-        found = await self._catalogue.counts(self.question)
+        found = await self._catalogue.counts(self.question).get()
         if not found and not self._may_be_empty:
             raise NotFound(f"{self.key}: the archive has nothing there")
         return found
@@ -161,7 +161,7 @@ class CollectionsOf:
         return self.question.value_of("region") is not None
 
     def _footprints(self) -> MadeFiles:
-        heard_ns = self._catalogue.counted_ns(self.question)
+        heard_ns = self._catalogue.counts(self.question).heard_ns
         return footprints.footprints(self._catalogue, self.question, heard_ns)
 
     async def _footprint(self, name: str, known: Sequence[Collection] | None) -> Child | None:

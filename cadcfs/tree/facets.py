@@ -43,10 +43,9 @@ class NarrowedDirectory(FixedDirectory):
 
     async def confirm(self) -> None:
         for constraint in self._question.constraints:
-            values = await self._catalogue.values(
-                Question(self._question.collection), constraint.facet
-            )
-            if (constraint.value or "") not in values:
+            whole = Question(self._question.collection)
+            values = self._catalogue.values(whole, constraint.facet)
+            if (constraint.value or "") not in await values.get():
                 raise NotFound(f"{self.key}: {constraint.value} does not occur")
 
 
@@ -86,7 +85,7 @@ class FacetDirectory:
         if not await self._is_listed():
             names = sorted(await self._recent.names())
             return Entries(names, [self._below(name, typed_value(name)) for name in names])
-        values = await self._catalogue.values(self._question, self._facet)
+        values = await self._catalogue.values(self._question, self._facet).get()
         spellings = await self._sorted(values)
         if self._listed is None or self._listed[0] is not spellings:
             names = sorted(spellings.values)
@@ -97,7 +96,7 @@ class FacetDirectory:
     async def child(self, name: str) -> Child | None:
         if is_junk(name):
             return None
-        known = await self._catalogue.known_values(self._question, self._facet)
+        known = await self._catalogue.values(self._question, self._facet).known()
         if known is not None:
             return await self._listed_child(name, known)
         value = typed_value(name)
@@ -119,7 +118,7 @@ class FacetDirectory:
     async def _is_listed(self) -> bool:
         if self._facet != "by-observation":
             return True
-        counts = {c.name: c.count for c in await self._catalogue.collections()}
+        counts = {c.name: c.count for c in await self._catalogue.collections().get()}
         return counts.get(self._question.sole_collection, 0) <= LISTED_OBSERVATIONS
 
     def _below(self, name: str, value: str | None) -> Directory:

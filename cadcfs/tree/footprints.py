@@ -34,7 +34,8 @@ def footprints(catalogue: Catalogue, question: Question, heard_ns: int) -> MadeF
     def recipe(name: str, write: Write) -> Recipe:
         async def make(path: Path) -> None:
             key = f"outlines {catalogue.origin} {adql} {heard_ns}"
-            found = await catalogue.derived(key, lambda: catalogue.workshop.outlines.of(question))
+            outlines = catalogue.derived(key, lambda: catalogue.workshop.outlines.of(question))
+            found = await outlines.get()
             await trio.to_thread.run_sync(write, circle, found, path, limiter=threads)
 
         return Recipe(f"{name} {catalogue.origin} {adql} {heard_ns}", make, heard_ns)

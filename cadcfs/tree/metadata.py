@@ -7,6 +7,7 @@ from pathlib import Path
 from cadcfs.archive import queries
 from cadcfs.archive.conditions import Condition
 from cadcfs.archive.constraints import Question
+from cadcfs.tree.answer import Answer
 from cadcfs.tree.catalogue import Catalogue, is_asked_too_widely
 from cadcfs.tree.made import Recipe
 
@@ -19,7 +20,7 @@ def votable(catalogue: Catalogue, question: Question, conditions: Conditions = (
     async def fetch(path: Path) -> None:
         planes = None
         if is_asked_too_widely(question):
-            rows = await catalogue.rows(question)
+            rows = await catalogue.rows(question).get()
             planes = frozenset(row.publisher_id for row in rows)
         await catalogue.workshop.metadata.fetch(question, planes, path)
 
@@ -28,7 +29,7 @@ def votable(catalogue: Catalogue, question: Question, conditions: Conditions = (
         async with catalogue.workshop.wholes.file(whole.key, whole.make) as table:
             await catalogue.workshop.metadata.select(table, conditions, path)
 
-    mtime_ns = catalogue.stored_ns(question)
+    mtime_ns = catalogue.rows(question).heard_ns
     key = document_key("metadata.vot", catalogue, question, conditions)
     return Recipe(key, select if conditions else fetch, mtime_ns)
 
@@ -47,15 +48,13 @@ def comma_separated(
     return Recipe(key, convert, source.mtime_ns)
 
 
-async def planes(
+def planes(
     catalogue: Catalogue, question: Question, conditions: Conditions
-) -> frozenset[str]:
+) -> Answer[frozenset[str]]:
     """The publisher IDs of the planes that fulfil *conditions*; the question's rows are known.
 
-    Raises
-    ------
-    BadRequest
-        A column that is not there, or is compared with what it cannot be.
+    To get them raises `BadRequest` for a column that is not there, or is compared with what it
+    cannot be.
     """
     source = votable(catalogue, question)
 
@@ -64,16 +63,7 @@ async def planes(
             return await catalogue.workshop.metadata.publishers(table, conditions)
 
     key = document_key("planes", catalogue, question, conditions)
-    return frozenset(await catalogue.derived(key, select))
-
-
-async def known_planes(
-    catalogue: Catalogue, question: Question, conditions: Conditions
-) -> frozenset[str] | None:
-    """The same if it was ever found out."""
-    key = document_key("planes", catalogue, question, conditions)
-    known = await catalogue.known_derived(key)
-    return None if known is None else frozenset(known)
+    return catalogue.derived(key, select).then(frozenset)
 
 
 def document_key(
@@ -82,4 +72,4 @@ def document_key(
     """What makes a text of a result this one: its question, and the age of the answer."""
     asked = queries.metadata(question)
     narrowed = " ".join(f"{c.column}.{c.op}.{c.value}" for c in conditions)
-    return f"{name} {catalogue.origin} {asked} {narrowed} {catalogue.stored_ns(question)}"
+    return f"{name} {catalogue.origin} {asked} {narrowed} {catalogue.rows(question).heard_ns}"

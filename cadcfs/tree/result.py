@@ -155,7 +155,7 @@ class ResultDirectory:
         if not await self.selection.rows():
             raise NotFound(f"{self.key}: the archive has nothing there")
         asked = self.selection.question
-        heard_ns = self._catalogue.stored_ns(asked)
+        heard_ns = self._catalogue.rows(asked).heard_ns
         return await footprints.footprints(self._catalogue, asked, heard_ns).find(name)
 
     def _made(self, name: str) -> MadeDirectory:

@@ -29,18 +29,18 @@ class Selection:
 
     async def rows(self) -> Sequence[Row]:
         """The rows; raises what the archive says, and `BadRequest` for a wrong condition."""
-        rows = await self.catalogue.rows(self.question)
+        rows = await self.catalogue.rows(self.question).get()
         if not self.conditions or not rows:
             return rows
-        planes = await metadata.planes(self.catalogue, self.question, self.conditions)
+        planes = await metadata.planes(self.catalogue, self.question, self.conditions).get()
         return self._of(rows, planes)
 
     async def known_rows(self) -> Sequence[Row] | None:
         """The rows if nothing needs to be asked for them."""
-        rows = await self.catalogue.known_rows(self.question)
+        rows = await self.catalogue.rows(self.question).known()
         if not self.conditions or not rows:
             return rows
-        planes = await metadata.known_planes(self.catalogue, self.question, self.conditions)
+        planes = await metadata.planes(self.catalogue, self.question, self.conditions).known()
         return None if planes is None else self._of(rows, planes)
 
     def _of(self, rows: Sequence[Row], planes: frozenset[str]) -> Sequence[Row]:

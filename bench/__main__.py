@@ -72,6 +72,8 @@ GROUPS = {
 def main() -> None:
     where = WHERE.absolute()
     where.mkdir(exist_ok=True)
+    # An installed program is compiled once, not at each start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     began, load = time.time(), os.getloadavg()[0]
     data.make(where / "data")
     rows: list[Row] = []

@@ -17,7 +17,7 @@ from cadcfs import arenas, supervision, taskdump
 from cadcfs.accounts import Accounts, View, Window
 from cadcfs.archive.services import Services
 from cadcfs.config import Settings
-from cadcfs.engine import running
+from cadcfs.engine import Engine, running
 from cadcfs.errors import CadcfsError, UserError
 from cadcfs.jobs.opening import ANONYMOUS, opened
 from cadcfs.kernel import watchdog
@@ -33,10 +33,10 @@ from cadcfs.kernel.walks import Walks
 from cadcfs.kernel.xattrs import OperationsWithXattrs
 from cadcfs.logs import RecentLines
 from cadcfs.metrics import serving
+from cadcfs.network.hosts import Hosts
 from cadcfs.reports import Reports
 from cadcfs.status import Status
 from cadcfs.tasks import guarded, lasting
-from cadcfs.tree.catalogue import Catalogue
 from cadcfs.tree.control import Controls
 from cadcfs.tree.node import Directory
 from cadcfs.trees import Trees
@@ -113,7 +113,7 @@ async def _serve(
                 nursery.start_soon(guarded, desks.start)
                 nursery.start_soon(_end_on_signal, nursery.cancel_scope)
                 nursery.start_soon(lasting, _tell_tasks_on_signal)
-                nursery.start_soon(guarded, _announce, mountpoint, engine.catalogue, ready)
+                nursery.start_soon(guarded, _announce, mountpoint, engine, ready)
                 await pyfuse3.main(max_tasks=MAX_TASKS)
                 nursery.cancel_scope.cancel()
             finally:
@@ -156,9 +156,9 @@ def _attach(operations: Operations, mountpoint: Path, settings: Settings) -> Non
     attach(operations, mountpoint, options)
 
 
-async def _announce(mountpoint: Path, catalogue: Catalogue, ready: Callable[[], None]) -> None:
+async def _announce(mountpoint: Path, engine: Engine, ready: Callable[[], None]) -> None:
     """Say that the mount answers, once it does."""
-    await _know_collections(catalogue)
+    await _know_collections(engine)
     await trio.to_thread.run_sync(widen, mountpoint)
     log.info("mounted on %s", mountpoint)
     supervision.tell_ready(mountpoint)
@@ -166,16 +166,25 @@ async def _announce(mountpoint: Path, catalogue: Catalogue, ready: Callable[[], 
     await supervision.reassure(mountpoint)
 
 
-async def _know_collections(catalogue: Catalogue) -> None:
+async def _know_collections(engine: Engine) -> None:
     """Have the list of collections at hand (once a day): every path begins with one of them.
 
-    So that a listing costs its own question only, also by a path that nobody listed before.
+    So that a listing costs its own question only, also by a path that nobody listed before. An
+    archive that does not answer is not waited for.
     """
-    try:
-        with trio.move_on_after(COLLECTIONS_TIME):
-            await catalogue.collections().get()
-    except CadcfsError as exc:
-        log.info("the collections are not known yet: %s", exc)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_leave_at_failure, engine.client.hosts, nursery.cancel_scope)
+        try:
+            with trio.move_on_after(COLLECTIONS_TIME):
+                await engine.catalogue.collections().get()
+        except CadcfsError as exc:
+            log.info("the collections are not known yet: %s", exc)
+        nursery.cancel_scope.cancel()
+
+
+async def _leave_at_failure(hosts: Hosts, scope: trio.CancelScope) -> None:
+    await hosts.first_failure.wait()
+    scope.cancel()
 
 
 async def _end_on_signal(scope: trio.CancelScope) -> None:

@@ -76,6 +76,8 @@ class Hosts:
         self._troubles: dict[str, _Trouble] = {}
         self._answered: dict[str, float] = {}
         self._http: httpx.AsyncClient | None = None
+        self.first_failure = trio.Event()
+        """Set once a service did not answer."""
 
     @property
     def is_offline(self) -> bool:
@@ -130,6 +132,7 @@ class Hosts:
         trouble = self._troubles.setdefault(service, _Trouble())
         trouble.failures += 1
         trouble.reason = str(reason)
+        self.first_failure.set()
         if trouble.failures == FAILURES:
             log.info("%s fails again and again (%s): looking before asking", service, reason)
 

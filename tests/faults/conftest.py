@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,9 +14,20 @@ import pytest
 
 from tests.faults.proxy import Proxy
 from tests.recording.records import declare
-from tests.rig import Mount, Server, wait_for_end
+from tests.rig import Mount, Server, running_server, wait_for_end
 
 DEADLINES = "listing_time=4,metadata_time=2,read_time=2"
+
+
+@contextmanager
+def alone(data_dir: Path, tmp_path: Path) -> Iterator[Mount]:
+    """A mount whose archive is gone after the block; the mount stays, for the test to end."""
+    with running_server(data_dir) as server:
+        path = tmp_path / "alone"
+        path.mkdir()
+        mount = Mount(path, tmp_path / "cache-alone", server.registry_url)
+        mount.start()
+        yield mount
 
 
 @dataclass

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.conftest import alone
 from tests.rig import Mount, Server, running_server
 
 
@@ -57,18 +58,14 @@ def test_what_was_seen_stays_and_the_rest_fails_in_time(weak_mount: Mount, fragi
 
 
 def test_a_dead_archive_is_unreachable_and_never_empty(data_dir: Path, tmp_path: Path) -> None:
-    with running_server(data_dir) as server:
-        path = tmp_path / "other"
-        path.mkdir()
-        mounted = Mount(path, tmp_path / "other-cache", server.registry_url)
-        mounted.start()
-        names = os.listdir(path / M31)
+    with alone(data_dir, tmp_path) as mounted:
+        names = os.listdir(mounted.path / M31)
     try:
-        assert os.listdir(path / M31) == names
+        assert os.listdir(mounted.path / M31) == names
         with pytest.raises(OSError, match="No route to host") as caught:
-            os.listdir(path / "collections/DAO/by-target/NGC 7027")
+            os.listdir(mounted.path / "collections/DAO/by-target/NGC 7027")
         assert caught.value.errno == errno.EHOSTUNREACH
         mounted.restart()
-        assert os.listdir(path / M31) == names
+        assert os.listdir(mounted.path / M31) == names
     finally:
         mounted.stop()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rig import Mount, running_server
+from tests.faults.conftest import alone
 
 CIRCLE = "region/10.6847_41.2687_0.1/CFHT"
 M31 = "collections/CFHT/by-target/M31"
@@ -38,15 +38,11 @@ def seen(root: Path) -> dict[str, object]:
 
 @pytest.mark.soak
 def test_what_the_first_run_saw_comes_out_the_same(data_dir: Path, tmp_path: Path) -> None:
-    with running_server(data_dir) as server:
-        path = tmp_path / "sky"
-        path.mkdir()
-        mount = Mount(path, tmp_path / "cache", server.registry_url)
-        mount.start()
-        first = seen(path)
+    with alone(data_dir, tmp_path) as mount:
+        first = seen(mount.path)
         mount.stop()
     try:
         mount.start()
-        assert seen(path) == first
+        assert seen(mount.path) == first
     finally:
         mount.stop()

@@ -7,7 +7,6 @@ is checked against the archive's (`verdict.py`).
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -23,8 +22,6 @@ from cadcfs.cache.version import Means, Place, Version
 from cadcfs.errors import Corrupt, Unavailable
 
 __all__ = ["BLOCK", "BlockFile", "Means", "Place", "Version"]
-
-log = logging.getLogger(__name__)
 
 BLOCK = 64 * 1024
 """Bytes: what random reads of headers and tiles pay for at most (measured: twice what is asked)."""
@@ -144,7 +141,7 @@ class BlockFile:
 
     def _leave_disk(self, data: DataFile, why: str) -> None:
         """Go on in memory: a full or broken disk must not fail a read. With the lock held."""
-        log.warning("%s is read without the disk: %s", self.version.key, why)
+        self.keeping.complain("%s is read without the disk: %s", why)
         self._checked.drop_all()
         self.keeping.leave_disk(data)
 
@@ -187,7 +184,7 @@ class BlockFile:
                 for run in runs(going):
                     data.punch(run.start * step, len(run) * step)
             except OSError as exc:
-                log.warning("no room can be made in %s: %s", self.presence.key, exc)
+                self.keeping.complain("no room can be made in %s: %s", exc)
 
     def save(self) -> None:
         """Make what is here survive a crash: first the data, then the map that says so."""
@@ -204,7 +201,7 @@ class BlockFile:
             with self._lock:
                 self.keeping.write_map(saving)
         except OSError as exc:
-            log.warning("%s is not kept (%s); check the cache's disk", self.version.key, exc)
+            self.keeping.complain("%s is not kept (%s); check the cache's disk", exc)
 
     def close(self) -> None:
         """Let go of the file; what was not saved is lost."""

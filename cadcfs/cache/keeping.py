@@ -60,7 +60,7 @@ class Keeping:
                     self._unsettled += overhead * self._place.room.take(overhead)
                     self._place.room.enter(holder)
                 except OSError as exc:
-                    log.warning("%s is not kept (%s); check the cache", self._presence.key, exc)
+                    self.complain("%s is not kept (%s); check the cache", exc)
                     self.map = None
             if self.data is None:
                 self.data = self._in_memory()
@@ -86,6 +86,11 @@ class Keeping:
         self.map = None
         data.move_to_memory()
         self._memory.files += 1
+
+    def complain(self, words: str, why: object) -> None:
+        """Log *words*, with the key and *why*, if the disk's trouble was not told lately."""
+        if self._place is not None:
+            self._place.room.complaints.tell(log, words, self._presence.key, why)
 
     def excess(self, size: int) -> int:
         """Bytes that are too many in memory once *size* bytes more are there."""

@@ -51,7 +51,9 @@ class Makings:
             return os.open(new.path, os.O_RDONLY | os.O_CLOEXEC), new
         except OSError as exc:
             # A full or broken disk must not fail a read.
-            log.warning("the cache's disk fails (%s): %s is made in memory", exc, key)
+            self._store.room.complaints.tell(
+                log, "the cache's disk fails (%s): %s is made in memory", exc, key
+            )
             _discard(new)
         except BaseException:
             _discard(new)
@@ -70,7 +72,7 @@ class Makings:
         """Keep a making, which is known under *key* from now on."""
         try:
             made = Made(*await self.in_thread(measured, fd))
-            kept = new is not None and await self.in_thread(_keep, new, version_of(key, made))
+            kept = new is not None and await self.in_thread(self._keep, new, version_of(key, made))
             await self.in_thread(self._records.keep, key, made)
         except BaseException:
             os.close(fd)
@@ -80,6 +82,15 @@ class Makings:
             os.close(fd)
         else:
             self._hold(key, fd)
+
+    def _keep(self, new: NewFile, version: Version) -> bool:
+        try:
+            return new.keep(version)
+        except OSError as exc:
+            self._store.room.complaints.tell(
+                log, "%s is not kept (%s); check the cache's disk", version.key, exc
+            )
+            return False
 
     def _hold(self, key: str, fd: int) -> None:
         """Keep what the cache has no room for, for those who stat before they open."""
@@ -166,14 +177,6 @@ class OwnFile:
 
 def version_of(key: str, made: Made) -> Version:
     return Version(f"made {key} {made.checksum}", made.size, None)
-
-
-def _keep(new: NewFile, version: Version) -> bool:
-    try:
-        return new.keep(version)
-    except OSError as exc:
-        log.warning("%s is not kept (%s); check the cache's disk", version.key, exc)
-        return False
 
 
 def _discard(new: NewFile | None) -> None:

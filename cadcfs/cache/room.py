@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from cadcfs.cache.complaints import Complaints
 from cadcfs.cache.index import Entry, Index
 from cadcfs.cache.recovery import dismiss_dead, rebuild, space_of, unlinked
 
@@ -62,6 +63,7 @@ class Room:
         self._holders: set[Holder] = set()
         self._works = True
         self.evicted = 0
+        self.complaints = Complaints()
 
     def take(self, size: int) -> bool:
         """Leave to write *size* bytes more; False if nothing can be evicted for them."""

@@ -112,6 +112,8 @@ def test_a_full_disk_costs_no_read(small: Mount, disk: Disk, server: Server) -> 
     os.listdir(small.path / COLD)
     assert unforeseen(small) == []
     assert any("no room" in line or "No space" in line for line in told(small))
+    # Of files, of answers, and of the index.
+    assert len(told(small)) <= 3, told(small)
 
 
 def test_a_disk_smaller_than_what_is_read(small: Mount, server: Server) -> None:

@@ -67,14 +67,11 @@ def login(
     if cert is not None:
         found = _with_certificate(cert.expanduser().absolute())
     elif netrc:
-        path = (file or Path("~/.netrc")).expanduser().absolute()
-        found = _asking(settings, lambda desk: desk.service.by_netrc(path))
+        found = _with_netrc(settings, file or Path("~/.netrc"))
     elif token_stdin:
         found = _with_token(settings, sys.stdin.readline().strip())
     else:
-        name = user or typer.prompt("User")
-        password = _password(name)
-        found = _asking(settings, lambda desk: desk.service.by_password(name, password))
+        found = _with_password(settings, user or typer.prompt("User"))
     place = _logins(settings).keep(found)
     _tell_mounts()
     from cadcfs.archive.identity import Identity
@@ -158,6 +155,16 @@ async def _taken_for(desk: _Desk, identity: Identity) -> str:
             return await desk.service.name(client)
     except Forbidden:
         return ""
+
+
+def _with_password(settings: Settings, name: str) -> Login:
+    password = _password(name)
+    return _asking(settings, lambda desk: desk.service.by_password(name, password))
+
+
+def _with_netrc(settings: Settings, file: Path) -> Login:
+    path = file.expanduser().absolute()
+    return _asking(settings, lambda desk: desk.service.by_netrc(path))
 
 
 def _with_certificate(path: Path) -> Login:

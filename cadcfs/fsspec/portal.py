@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import trio
 
@@ -23,6 +23,30 @@ GRACE = 0.5
 """Seconds for the layers below to say in words that the time is up."""
 CLOSING_TIME = 8.0
 """Seconds that a process waits at its end until what has arrived is written down."""
+
+
+class _Call(Generic[T]):
+    """Work in the loop that a thread waits for."""
+
+    def __init__(self, work: Callable[[Window], Awaitable[T]], limit: float) -> None:
+        self._work = work
+        self._limit = limit
+        self.scope = trio.CancelScope()
+        self.done: Future[T] = Future()
+
+    async def run(self, window: Window) -> None:
+        """Settle `done`, come what may: who waits for it may not wait for ever."""
+        try:
+            with self.scope:
+                self.scope.deadline = trio.current_time() + self._limit
+                self.done.set_result(await self._work(window))
+            if not self.done.done():
+                self.done.set_exception(TimeoutError(f"no answer within {self._limit:g} s"))
+        except Exception as exc:  # noqa: BLE001  (raised in the thread that asks)
+            self.done.set_exception(sole_cause(exc))
+        finally:
+            if not self.done.done():
+                self.done.set_exception(_closed())
 
 
 class Portal:
@@ -51,39 +75,24 @@ class Portal:
         """
         self._begun.result()
         assert self._token is not None
-        scope, done = trio.CancelScope(), Future[T]()
         limit = (self._settings.listing_time if seconds is None else seconds) + GRACE
-
-        async def task() -> None:
-            assert self._window is not None
-            try:
-                with scope:
-                    scope.deadline = trio.current_time() + limit
-                    done.set_result(await work(self._window))
-                if not done.done():
-                    done.set_exception(TimeoutError(f"no answer within {limit:g} s"))
-            except Exception as exc:  # noqa: BLE001  (raised in the thread that asks)
-                done.set_exception(sole_cause(exc))
-            finally:
-                # The loop ends: whoever waits may not wait for ever.
-                if not done.done():
-                    done.set_exception(RuntimeError("the file system has been closed"))
+        call = _Call(work, limit)
 
         def start() -> None:
-            if self._nursery is None:
-                done.set_exception(RuntimeError("the file system has been closed"))
+            if self._nursery is None or self._window is None:
+                call.done.set_exception(_closed())
             else:
-                self._nursery.start_soon(task)
+                self._nursery.start_soon(call.run, self._window)
 
         try:
             self._token.run_sync_soon(start)
         except trio.RunFinishedError as exc:
-            raise RuntimeError("the file system has been closed") from exc
+            raise _closed() from exc
         try:
-            return done.result()
+            return call.done.result()
         except BaseException:
-            if not done.done():
-                self._token.run_sync_soon(scope.cancel)
+            if not call.done.done():
+                self._token.run_sync_soon(call.scope.cancel)
             raise
 
     def leave(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -174,3 +183,7 @@ PORTALS = Portals()
 def portal_of(options: dict[str, object]) -> Portal:
     """The portal of this process with *options* over the settings of its own user and machine."""
     return PORTALS.of(config.load(options))
+
+
+def _closed() -> RuntimeError:
+    return RuntimeError("the file system has been closed")

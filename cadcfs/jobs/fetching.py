@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import BinaryIO
 
 import trio
 
@@ -37,40 +38,50 @@ async def receive(
         The disk.
     Unavailable, NotFound
     """
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    scan = Scan(place)
-
-    def take(piece: bytes) -> None:
-        opened.write(piece)
-        scan.feed(piece)
-
-    def finish() -> Summary:
-        summary = scan.close()
-        opened.close()
-        settle(part)
-        part.replace(target)
-        settle(target)
-        return summary
-
-    opened = await trio.to_thread.run_sync(part.open, "wb", limiter=threads)
+    part = _Part(target, place)
     try:
         async with body as pieces:
             async for piece in pieces:
-                await trio.to_thread.run_sync(take, piece, limiter=threads)
-        return await trio.to_thread.run_sync(finish, limiter=threads)
+                await trio.to_thread.run_sync(part.take, piece, limiter=threads)
+        return await trio.to_thread.run_sync(part.finish, limiter=threads)
     finally:
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(_drop, opened, part)
+            await trio.to_thread.run_sync(part.drop)
 
 
-def _drop(opened: object, part: Path) -> None:
-    close = getattr(opened, "close", None)
-    try:
-        if close is not None:
-            close()
-    except OSError as exc:
-        log.info("a full disk also fails at closing: %s", exc)
-    part.unlink(missing_ok=True)
+class _Part:
+    """A result on its way to its place; all that it does is blocking."""
+
+    def __init__(self, target: Path, place: str) -> None:
+        self._target = target
+        self._path = target.with_name(f"{target.name}.{os.getpid()}.part")
+        self._scan = Scan(place)
+        self._file: BinaryIO | None = None
+
+    def take(self, piece: bytes) -> None:
+        if self._file is None:
+            self._file = self._path.open("wb")
+        self._file.write(piece)
+        self._scan.feed(piece)
+
+    def finish(self) -> Summary:
+        """Put it in its place, if it is whole."""
+        summary = self._scan.close()
+        assert self._file is not None
+        self._file.close()
+        settle(self._path)
+        self._path.replace(self._target)
+        settle(self._target)
+        return summary
+
+    def drop(self) -> None:
+        """Leave nothing of what was not finished."""
+        try:
+            if self._file is not None:
+                self._file.close()
+        except OSError as exc:
+            log.info("a full disk also fails at closing: %s", exc)
+        self._path.unlink(missing_ok=True)
 
 
 def overflow(summary: Summary, job: Job) -> str:

@@ -1,4 +1,4 @@
-"""How many pools of memory the C library keeps for the threads of the daemon."""
+"""What the C library keeps of the memory that the daemon gives back."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ log = logging.getLogger(__name__)
 M_ARENA_MAX = -8
 """mallopt(3), <malloc.h> of glibc."""
 MOST = 2
+M_MMAP_THRESHOLD = -3
+LARGE = 1 << 20
+"""Bytes from which on a buffer is a mapping of its own, which goes when it is given back."""
+M_TRIM_THRESHOLD = -1
+SPARE = 8 << 20
+"""Bytes that stay at the end of the heap for the next buffers."""
 SET_BY_USER = "MALLOC_ARENA_MAX"
 
 
@@ -19,13 +25,17 @@ def keep_few() -> None:
 
     glibc has up to eight for each processor, and what a thread of the worker pool gives back stays
     in its own: buffers of a few hundred kilobytes that came and went in each of them added up.
+    And it raises the size from which on a buffer is a mapping of its own to that of the largest one
+    that was given back: the next long answer then lies in the heap, below what is kept of it, and
+    the system never gets it back.
     Without effect under another C library, and where the environment says how many.
     """
     if SET_BY_USER in os.environ:
         return
+    wanted = {M_ARENA_MAX: MOST, M_MMAP_THRESHOLD: LARGE, M_TRIM_THRESHOLD: SPARE}
     try:
-        done = ctypes.CDLL(None).mallopt(M_ARENA_MAX, MOST)
+        mallopt = ctypes.CDLL(None).mallopt
     except AttributeError:
         return
-    if not done:
-        log.debug("the C library keeps its number of arenas")
+    if not all(mallopt(name, value) for name, value in wanted.items()):
+        log.debug("the C library keeps memory as it likes")

@@ -21,6 +21,19 @@ class StaleInodeError(Exception):
         self.inode = inode
 
 
+class _Known:
+    """One inode that the kernel holds: its node, None where it is to be found anew, how often it
+    was looked up, and in which directory and under which name the last time."""
+
+    __slots__ = ("lookups", "name", "node", "parent")
+
+    def __init__(self, node: Node | None, parent: int, name: str) -> None:
+        self.node = node
+        self.lookups = 1
+        self.parent = parent
+        self.name = name
+
+
 class InodeTable:
     """The nodes that the kernel knows. For the event loop only.
 
@@ -30,39 +43,42 @@ class InodeTable:
     """
 
     def __init__(self, root: Node) -> None:
-        self._nodes: dict[int, Node] = {ROOT: root}
-        self._counts: dict[int, int] = {ROOT: 1}
-        self._places: dict[int, tuple[int, str]] = {ROOT: (ROOT, "")}
+        # One object for each, not three entries: there are as many as a listing has files.
+        self._known: dict[int, _Known] = {ROOT: _Known(root, ROOT, "")}
         self.generation = 0
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return len(self._known)
 
     def get(self, inode: int) -> Node | None:
         """The node, None where the kernel does not know it, or it is to be found anew."""
-        return self._nodes.get(inode)
+        known = self._known.get(inode)
+        return None if known is None else known.node
 
     def node(self, inode: int) -> Node:
         """The node; raises `StaleInodeError` where it is to be found anew."""
-        found = self._nodes.get(inode)
+        found = self.get(inode)
         if found is None:
             raise StaleInodeError(inode)
         return found
 
     def number(self, node: Node, before: int = 0) -> int:
         """The number of *node*, whether the kernel knows it or not; *before* is what it was."""
-        if before and self._nodes.get(before, node) is node:
-            return before
+        if before:
+            held = self.get(before)
+            if held is None or held is node:
+                return before
         number = _hashed(node.key)
         while True:
-            held = self._nodes.get(number)
+            held = self.get(number)
             if number > ROOT and (held is None or held.key == node.key):
                 return number
             number = (number + 1) % (1 << 64)
 
     def place(self, number: int) -> tuple[int, str]:
         """In which directory, and under which name, the kernel found *number* last."""
-        return self._places.get(number, (ROOT, ""))
+        known = self._known.get(number)
+        return (ROOT, "") if known is None else (known.parent, known.name)
 
     def parent(self, number: int) -> int:
         """The directory in which the kernel found *number* last; ROOT where it forgot."""
@@ -84,32 +100,43 @@ class InodeTable:
 
         A node of an earlier *generation* is counted, and found anew when it is wanted.
         """
-        self._places[number] = (parent, name)
-        self._counts[number] = self._counts.get(number, 0) + 1
-        if generation is not None and generation != self.generation:
-            return self._nodes.get(number, node)
-        return self._nodes.setdefault(number, node)
+        is_current = generation is None or generation == self.generation
+        known = self._known.get(number)
+        if known is None:
+            self._known[number] = _Known(node if is_current else None, parent, name)
+            return node
+        known.lookups += 1
+        known.parent, known.name = parent, name
+        if known.node is None and is_current:
+            known.node = node
+        return node if known.node is None else known.node
 
     def renew(self, number: int, node: Node) -> None:
         """*node* was found anew under *number*."""
-        if number in self._counts:
-            self._nodes.setdefault(number, node)
+        known = self._known.get(number)
+        if known is not None and known.node is None:
+            known.node = node
 
     def switch(self, root: Node) -> list[int]:
         """Have everything found anew below *root*; returns the numbers that it concerns."""
-        kept = {number: node for number, node in self._nodes.items() if is_for_all(node)}
-        self._nodes = {**kept, ROOT: root}
+        concerned = []
+        for number, known in self._known.items():
+            if known.node is None or not is_for_all(known.node):
+                known.node = None
+                concerned.append(number)
+        self._known[ROOT].node = root
         self.generation += 1
-        return [number for number in self._counts if number not in kept]
+        return concerned
 
     def forget(self, number: int, lookups: int) -> None:
-        left = self._counts.get(number, 0) - lookups
-        if left > 0 or number == ROOT:
-            self._counts[number] = max(left, 1)
+        known = self._known.get(number)
+        if known is None:
             return
-        self._counts.pop(number, None)
-        self._nodes.pop(number, None)
-        self._places.pop(number, None)
+        known.lookups -= lookups
+        if number == ROOT:
+            known.lookups = max(known.lookups, 1)
+        elif known.lookups <= 0:
+            del self._known[number]
 
 
 def _hashed(key: str) -> int:

@@ -104,6 +104,12 @@ def test_rows_of_a_votable_are_text_and_null_is_empty() -> None:
     assert parse_votable(document(""), "u").rows == []
 
 
+@pytest.mark.parametrize("cell", ['<TD encoding="x">x</TD>', "<TD>x</TD >", "<TD\n>x</TD>"])
+def test_a_cell_may_be_written_with_attributes_and_spaces(cell: str) -> None:
+    row = f"<TR>{cell}<TD>1</TD></TR><TR><TD>y</TD><TD/></TR>"
+    assert parse_votable(document(row), "u").rows == [("x", "1"), ("y", "")]
+
+
 def test_a_votable_says_that_it_was_cut_or_that_the_query_failed() -> None:
     row = "<TR><TD>x</TD><TD>1</TD></TR>"
     overflow = '<INFO name="QUERY_STATUS" value="OVERFLOW"/>'

@@ -1,6 +1,9 @@
 """Where a read's time goes: CPU by thread, and where threads were, while a file is read.
 
-python -m bench.profile [sequential|again|random|headers] [--tls]
+python -m bench.profile [sequential|summed|again|random|scattered|headers|listing|listed] [--tls]
+
+*summed* is a file with a checksum, *scattered* are cold reads of 64 KiB, *listing* is the first
+`ls -l` of a long directory and *listed* another one.
 """
 
 from __future__ import annotations
@@ -40,6 +43,17 @@ def read(path: Path, pattern: str) -> None:
             with (path.parents[1] / "headers" / f"h{number:04}.fits").open("rb") as file:
                 assert len(file.read(28_800)) == 28_800
         return
+    if pattern in ("listing", "listed"):
+        directory = path.parents[1] / f"list{data.LISTED[-1]}"
+        subprocess.run(["ls", "-l", directory], check=True, stdout=subprocess.DEVNULL)
+        return
+    if pattern == "scattered":
+        rng = random.Random(1)
+        with path.open("rb", buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+            for _ in range(2000):
+                os.pread(file.fileno(), 65_536, rng.randrange(data.GIB - 65_536))
+        return
     if pattern == "random":
         rng = random.Random(1)
         with path.open("rb", buffering=0) as file:
@@ -73,11 +87,14 @@ def profile(origin: Origin, where: Path, pattern: str, *, tls: bool) -> None:
     while not path.is_mount():
         time.sleep(0.05)
     try:
-        file = path / "collections" / data.COLLECTION / "by-observation" / "big" / "big.bin"
+        observation = "summed" if pattern == "summed" else "big"
+        file = path / "collections" / data.COLLECTION / "by-observation" / observation / "big.bin"
         file.stat()
         if pattern == "headers":
             list((file.parents[1] / "headers").iterdir())
-        elif pattern != "sequential":
+        elif pattern == "listed":
+            read(file, pattern)
+        elif pattern in ("again", "random"):
             read(file, "sequential")
         if pattern == "random":
             drop_pages_of_mount(file)

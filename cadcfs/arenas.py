@@ -12,8 +12,9 @@ M_ARENA_MAX = -8
 """mallopt(3), <malloc.h> of glibc."""
 MOST = 2
 M_MMAP_THRESHOLD = -3
-LARGE = 1 << 20
-"""Bytes from which on a buffer is a mapping of its own, which goes when it is given back."""
+LARGE = 4 << 20
+"""Bytes from which on a buffer is a mapping of its own, which goes when it is given back; libfuse
+has one of a MiB for each request, which must not be mapped anew each time."""
 M_TRIM_THRESHOLD = -1
 SPARE = 8 << 20
 """Bytes that stay at the end of the heap for the next buffers."""

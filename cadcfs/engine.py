@@ -24,7 +24,7 @@ from cadcfs.archive.soda import Soda
 from cadcfs.archive.tap import Tap
 from cadcfs.cache.listings import Listings
 from cadcfs.cache.store import BlockStore
-from cadcfs.cache.stream import Streams
+from cadcfs.cache.streams import Streams
 from cadcfs.cache.whole import Wholes
 from cadcfs.config import Settings
 from cadcfs.network.carrier import Carrier

@@ -12,7 +12,7 @@ from typing import TypeVar
 from cadcfs import __version__, logs
 from cadcfs.accounts import Accounts
 from cadcfs.cache.listings import ListingStatistics
-from cadcfs.cache.stream import StreamStatistics, Transferring
+from cadcfs.cache.shared import StreamStatistics, Transferring
 from cadcfs.cache.whole import WholeStatistics
 from cadcfs.config import Settings
 from cadcfs.engine import Engine

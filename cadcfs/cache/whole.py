@@ -21,7 +21,8 @@ import trio
 from cadcfs.cache.making import CHUNK, Maker, Makings, OwnFile, Remake, version_of
 from cadcfs.cache.records import Made, Records, Refused
 from cadcfs.cache.store import BlockStore
-from cadcfs.cache.stream import Stream, Streams
+from cadcfs.cache.stream import Stream
+from cadcfs.cache.streams import Streams
 from cadcfs.errors import CadcfsError, NoContent, NotFound, Pending, Unavailable
 from cadcfs.tasks import guarded
 

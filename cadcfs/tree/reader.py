@@ -13,7 +13,8 @@ from cadcfs.archive.files import Files
 from cadcfs.archive.records import Artifact
 from cadcfs.archive.storage import Head
 from cadcfs.cache.blocks import Version
-from cadcfs.cache.stream import RangeSource, Sink, Streams
+from cadcfs.cache.fetching import RangeSource, Sink
+from cadcfs.cache.streams import Streams
 from cadcfs.errors import CadcfsError, Forbidden, NotFound, RemoteChanged
 from cadcfs.tree.node import Opened
 

@@ -14,8 +14,10 @@ import trio.testing
 
 from cadcfs.cache import patience
 from cadcfs.cache.blocks import Version
+from cadcfs.cache.fetching import Sink
 from cadcfs.cache.store import BlockStore
-from cadcfs.cache.stream import Sink, Stream, Streams
+from cadcfs.cache.stream import Stream
+from cadcfs.cache.streams import Streams
 from cadcfs.errors import Corrupt, TimedOut, Unavailable
 
 SIZE = 3_000_000

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from cadcfs.cache.store import BlockStore
-from cadcfs.cache.stream import Streams
+from cadcfs.cache.streams import Streams
 from cadcfs.cache.whole import Wholes
 from cadcfs.errors import NoContent, NotFound, Pending, RemoteChanged, Unavailable
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.recording.records import declare
 from tests.rig import Server, copied
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +64,8 @@ def place(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     environ = {name: value for name, value in environ.items() if not name.startswith("XDG_")}
     found = Place(checkout, environ)
     yield found
+    if (port := checkout / ".demo/port").exists():
+        declare(f"http://127.0.0.1:{port.read_text()}")
     found.run("make demo-stop")
 
 

@@ -16,7 +16,7 @@ from cadcfs.cli import main
 
 PARTS = (
     "cadcfs.kernel.operations:Operations._child",
-    "cadcfs.kernel.operations:Operations._entry",
+    "cadcfs.kernel.replies:Replies.entry",
     "cadcfs.kernel.operations:Operations._show",
     "cadcfs.kernel.inodes:InodeTable.node",
     "cadcfs.kernel.handles:HandleTable.add",

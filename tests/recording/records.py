@@ -24,8 +24,8 @@ BROKEN = "BROKEN"
 HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-vo-bearer"})
 GRANT = re.compile(r"/files/([\w+=-]+~[\w+=-]+)/")
 """What lets whoever has the address read the file."""
-SHORT = 8
-"""A secret of fewer letters is a word that is everywhere: the demo's passwords are its names."""
+SHORT = 12
+"""A secret of fewer letters is a word: the demo's passwords are its names, a wrong token nonsense."""
 PASSWORDS = rb"passw(?:or)?d['\"]?\s*[=: ]\s*['\"]?(?:demo|guest)\b|ZGVtbzpkZW1v|Z3Vlc3Q6Z3Vlc3Q"
 """Those beside the word for it, or as HTTP's Basic."""
 WORDS = (b"assw", b"ZGVtbzpkZW1v", b"Z3Vlc3Q6Z3Vlc3Q")

@@ -65,6 +65,7 @@ class Session:
         self._waiting: list[trio.Event] = []
         self._refused: Credentials | None = None
         self._told = ANONYMOUS
+        self._dead: Credentials | None = None
         self._is_shared = settings.allow_other and not settings.share_identity
         self.identity = SHARED if self._is_shared else ANONYMOUS
 
@@ -119,11 +120,13 @@ class Session:
             return
         seen = await trio.to_thread.run_sync(self._stamps)
         if afresh or seen != self._seen or time.time() >= self.identity.credentials.until:
-            self._seen = seen
+            is_other, self._seen = seen != self._seen, seen
             identity, self._kept = await trio.to_thread.run_sync(
                 identity_of, self._settings, self._logins
             )
-            await self._become(identity)
+            # The credentials that were refused are still there, and still no good.
+            if is_other or identity.credentials != self._dead:
+                await self._become(identity)
 
     async def _by_netrc(self) -> bool:
         """True once a netrc file has given another token."""
@@ -136,6 +139,7 @@ class Session:
 
     async def _end(self) -> bool:
         old = self.identity
+        self._dead = old.credentials
         what = "certificate" if old.credentials.certificate else "login"
         note = f"the archive does not take the {what} of {old.name} any more; log in again"
         await self._become(Identity(note=note))

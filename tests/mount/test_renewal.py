@@ -133,6 +133,24 @@ def test_a_command_tells_that_its_login_has_ended(
     assert logins(server) == 0
 
 
+def test_a_login_that_has_ended_stays_so(
+    sky: Mount, person: Person, server: Server, ended: list[int]
+) -> None:
+    private = sky.path / PROPRIETARY / FILE
+    person.login()
+    assert not refused(private)
+    ended.append(server.fault("expired"))
+    with pytest.raises(PermissionError):
+        os.listdir(sky.path / "collections/CFHT/by-proposal")
+    for _ in range(2):
+        assert "log in again" in looked(sky)
+        assert person.cadcfs("whoami").returncode == 1
+        assert "log in again" in status_of(sky)
+    assert os.listdir(sky.path / "collections/CFHT/by-target/M31")
+    person.login()
+    assert not refused(private)
+
+
 def test_the_keyrings_other_token_is_taken(
     desk_sky: Mount, desktop: Person, server: Server, tmp_path: Path, ended: list[int]
 ) -> None:

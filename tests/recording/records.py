@@ -25,7 +25,7 @@ HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-vo-bea
 GRANT = re.compile(r"/files/([\w+=-]+~[\w+=-]+)/")
 """What lets whoever has the address read the file."""
 SHORT = 12
-"""A secret of fewer letters is a word: the demo's passwords are its names, a wrong token nonsense."""
+"""A secret of fewer letters is a word: the demo's passwords are its names."""
 PASSWORDS = rb"passw(?:or)?d['\"]?\s*[=: ]\s*['\"]?(?:demo|guest)\b|ZGVtbzpkZW1v|Z3Vlc3Q6Z3Vlc3Q"
 """Those beside the word for it, or as HTTP's Basic."""
 WORDS = (b"assw", b"ZGVtbzpkZW1v", b"Z3Vlc3Q6Z3Vlc3Q")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import attrgetter
 
 THIS = frozenset({"science", "calibration", "this"})
 """Product types that DataLink calls `#this`."""
@@ -60,6 +61,10 @@ class Artifact:
     junk: bool
     granted: bool | None = None
 
+    def __getstate__(self) -> list[object]:
+        # As dataclasses would, which look each field up anew for each of a million records.
+        return list(_state(self))
+
     @property
     def base_name(self) -> str:
         """The last part of the URI: `noao:tu636792.fits.fz` has no slash at all."""
@@ -83,6 +88,9 @@ class Artifact:
     def is_public(self, now: datetime) -> bool:
         """True once the release date has passed; a file without one is never public."""
         return self.release is not None and self.release <= now
+
+
+_state = attrgetter(*(field.name for field in fields(Artifact)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ CUT_MARK = "=~"
 
 _HURTS = frozenset(b"/=%[],@*?$!\\\"'<>|&;`\x7f") | frozenset(range(0x20))
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+:-")
+_AS_IT_IS = re.compile(r"[A-Za-z0-9_+:][A-Za-z0-9._+:-]*")
+"""Most names: nothing in them hurts."""
 _CODE = re.compile(rb"=([0-9A-F]{2})")
 
 
@@ -88,6 +90,8 @@ def underscored(value: str) -> str:
 def _encoded(value: str | None, style: NameStyle, longest: int) -> str:
     if not value:
         return NULL_NAME
+    if len(value) <= longest and _AS_IT_IS.fullmatch(value):
+        return value
     raw = value.encode("utf-8", "surrogateescape")
     name = b"".join(_byte(raw, index, style) for index in range(len(raw)))
     if len(name) > longest:

@@ -140,13 +140,20 @@ class StoredFile:
         return next((url for url in self._sites or () if host_of(url) != slow), None)
 
     async def _patiently(self, progress: Progress, stop: int) -> None:
-        failures = 0
+        failures, is_told = 0, False
         while progress.got < stop:
             before = progress.got
             try:
                 await self._once(self._site or self._entry, progress, stop)
             except TimedOut:
                 raise
+            except RemoteChanged as exc:
+                # An answer that a broken line repeated is another file's; the next connection is
+                # a new one.
+                if is_told:
+                    raise
+                self._site, is_told = None, True
+                log.info("%s; asking again before that is believed", exc)
             except Offline as exc:
                 # A listing could still be shown from memory; bytes are here or they are not.
                 raise Unavailable(str(exc)) from exc

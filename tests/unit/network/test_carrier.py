@@ -192,7 +192,7 @@ async def fetched(file: StoredFile, start: int, stop: int) -> bytes:
     [
         [], ["short"], ["reset"], ["busy", "busy"], ["wrong_range"], ["whole"], ["long"],
         ["unmeasured"], ["stored_packed"], ["packed_on_the_way", "good"],
-        ["short", "short", "busy", "short", "reset"],
+        ["short", "short", "busy", "short", "reset"], ["other_digest"], ["other_size"],
     ],
 )  # fmt: skip
 async def test_the_bytes_arrive(server: Server, faults: list[str]) -> None:

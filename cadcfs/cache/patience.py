@@ -12,7 +12,8 @@ from cadcfs.errors import CadcfsError, TimedOut
 
 REMEMBERED = 2.0
 """Seconds that a failed range is answered with its error at once: the kernel repeats a failed
-read-ahead as a read, and its caller would wait twice."""
+read-ahead as a read, and its caller would wait twice. So are all ranges after a wait in vain: the
+kernel cuts one long read into several, one after the other."""
 
 
 class Patience:
@@ -30,13 +31,16 @@ class Patience:
         self._failed: tuple[range, CadcfsError, float] | None = None
 
     def recall(self, blocks: range) -> None:
-        """Raise what a read of some of *blocks* has just failed with."""
+        """Raise what a read of some of *blocks* has just failed with, or of any in vain."""
         if self._failed is None:
             return
         failed, error, until = self._failed
         if time.monotonic() >= until:
             self._failed = None
-        elif failed.start < blocks.stop and blocks.start < failed.stop:
+            return
+        if isinstance(error, TimedOut) or (
+            failed.start < blocks.stop and blocks.start < failed.stop
+        ):
             raise error
 
     def remember(self, blocks: range, error: CadcfsError) -> None:

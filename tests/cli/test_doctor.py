@@ -161,6 +161,7 @@ def test_the_disk_is_full(sky: Mount, full_disk: Path) -> None:
     assert "is full; make room" in problems(words("doctor", sky, *cache))["cache"]
 
 
+@pytest.mark.direct
 def test_the_registry_is_wrong(sky: Mount) -> None:
     sky.registry_url = WRONG
     told = refused(words("mount", sky))

@@ -57,6 +57,7 @@ def test_what_was_seen_stays_and_the_rest_fails_in_time(weak_mount: Mount, fragi
     assert len((place / "2376828o.fits.fz").read_bytes()) == len(seen)
 
 
+@pytest.mark.direct
 def test_a_dead_archive_is_unreachable_and_never_empty(data_dir: Path, tmp_path: Path) -> None:
     with alone(data_dir, tmp_path) as mounted:
         names = os.listdir(mounted.path / M31)

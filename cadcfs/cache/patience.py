@@ -11,9 +11,26 @@ from cadcfs.cache.fetching import Fetch
 from cadcfs.errors import CadcfsError, TimedOut
 
 REMEMBERED = 2.0
-"""Seconds that a failed range is answered with its error at once: the kernel repeats a failed
-read-ahead as a read, and its caller would wait twice. So are all ranges after a wait in vain: the
-kernel cuts one long read into several, one after the other."""
+"""Seconds that what has failed is answered with its error at once, to whoever may have waited for
+it: the kernel repeats a failed read-ahead as a read, cuts a long read into several, and has all
+readers of a page wait for the first of them."""
+
+
+class LastFailure:
+    """What a read of one file has failed with the last time, and when (seconds, monotonic)."""
+
+    def __init__(self) -> None:
+        self.blocks = range(0)
+        self.error: CadcfsError | None = None
+        self.when = 0.0
+
+    def note(self, blocks: range, error: CadcfsError) -> None:
+        self.blocks, self.error, self.when = blocks, error, time.monotonic()
+
+    def concerns(self, blocks: range) -> bool:
+        """A wait in vain for some bytes is one for all of them."""
+        overlaps = self.blocks.start < blocks.stop and blocks.start < self.blocks.stop
+        return overlaps or isinstance(self.error, TimedOut)
 
 
 class Patience:
@@ -23,28 +40,29 @@ class Patience:
     ----------
     seconds
         Time without a byte before a read fails.
+    last
+        What all who have the file open share.
     """
 
-    def __init__(self, key: str, seconds: float) -> None:
+    def __init__(self, key: str, seconds: float, last: LastFailure) -> None:
         self._key = key
         self._seconds = seconds
-        self._failed: tuple[range, CadcfsError, float] | None = None
+        self._last = last
+        self._opened = time.monotonic()
 
     def recall(self, blocks: range) -> None:
-        """Raise what a read of some of *blocks* has just failed with, or of any in vain."""
-        if self._failed is None:
+        """Raise what a read of some of *blocks* has just failed with.
+
+        It may have been of another open file: this one's reader then waited for the same page.
+        """
+        last = self._last
+        if last.error is None or last.when < self._opened:
             return
-        failed, error, until = self._failed
-        if time.monotonic() >= until:
-            self._failed = None
-            return
-        if isinstance(error, TimedOut) or (
-            failed.start < blocks.stop and blocks.start < failed.stop
-        ):
-            raise error
+        if time.monotonic() < last.when + REMEMBERED and last.concerns(blocks):
+            raise last.error
 
     def remember(self, blocks: range, error: CadcfsError) -> None:
-        self._failed = blocks, error, time.monotonic() + REMEMBERED
+        self._last.note(blocks, error)
 
     async def wait(self, progress: trio.Event, fetches: Iterable[Fetch], since: float) -> None:
         """Wait for *progress*, as long as bytes of *fetches* come now and then.

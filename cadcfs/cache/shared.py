@@ -13,6 +13,7 @@ import trio
 
 from cadcfs.cache.fetching import Transfer
 from cadcfs.cache.fits import FitsMap
+from cadcfs.cache.patience import LastFailure
 from cadcfs.cache.readahead import Cursor
 from cadcfs.cache.store import BlockStore
 from cadcfs.cache.version import Version
@@ -61,6 +62,7 @@ class Shared(Transfer):
     left = 0.0
     saved = 0.0
     fits: FitsMap
+    failure: LastFailure
 
     def transferring(self) -> Transferring:
         version, presence = self.file.version, self.file.presence

@@ -44,7 +44,7 @@ class Stream:
         self._shared = shared
         self._ahead = ReadAhead()
         seconds = getattr(shared.source, "patience", streams.patience)
-        self._patience = Patience(shared.file.version.key, seconds)
+        self._patience = Patience(shared.file.version.key, seconds, shared.failure)
         self._walk = Cursor(0, 0)
         """From one FITS header to the next."""
 

@@ -8,6 +8,7 @@ import trio
 
 from cadcfs.cache.fetching import BUDGET, Fetching, RangeSource
 from cadcfs.cache.fits import FitsMap
+from cadcfs.cache.patience import LastFailure
 from cadcfs.cache.shared import Shared, StreamStatistics, Tending, Transferring
 from cadcfs.cache.store import BlockStore
 from cadcfs.cache.stream import Stream
@@ -73,6 +74,7 @@ class Streams:
                 )
         shared = self._shared[version] = Shared(file, source)
         shared.fits = FitsMap(version.size, file.layout)
+        shared.failure = LastFailure()
         return shared
 
     async def here(self, version: Version) -> int:

@@ -90,12 +90,23 @@ class Shelf:
     async def _in_thread(self, work: Callable[[str], Any], key: str) -> Any:  # noqa: ANN401
         """Disk trouble of any kind is a miss: answers must come without a disk, too."""
         try:
-            return await trio.to_thread.run_sync(work, key, limiter=self._threads)
+            return await trio.to_thread.run_sync(self._alone, work, key, limiter=self._threads)
         except Exception as exc:  # noqa: BLE001  (sqlite, pickle and the file system all may fail)
             if self._disk_works:
                 log.warning("answers are not kept on disk (%r); check %s", exc, self._directory)
             self._disk_works = False
             return None
+
+    def _alone(self, work: Callable[[str], Any], key: str) -> Any:  # noqa: ANN401
+        """Do *work*, and close this thread's connection to the database.
+
+        Threads come and go; what they leave open stays, with its pages, until Python looks for
+        cycles, which may take long.
+        """
+        try:
+            return work(key)
+        finally:
+            self.close()
 
     def _opened(self) -> diskcache.Cache:
         if self._disk is None:

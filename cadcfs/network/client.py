@@ -226,8 +226,11 @@ class Client:
                 return response
             await response.aread()
             await response.aclose()
-            request = response.next_request
+            before, request = request, response.next_request
             place = next_place(place, str(request.url))
+            if (before.method, before.url) == (request.method, request.url):
+                # What runs a query is good for one time; a broken line had repeated the way to it.
+                raise Incomplete(f"{place}: leads to itself")
         raise Unavailable(f"{place}: more than {HOPS} redirects")
 
     async def _sent(self, request: httpx.Request) -> httpx.Response:

@@ -99,7 +99,7 @@ class Mount:
         # All tests are one group of processes, which asks more than any person would.
         unguarded = {"CADCFS_WALK_ALLOWANCE": "0"}
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=False,
+            command, capture_output=True, text=True, timeout=120, check=False,
             env=os.environ | unguarded | (environ or {}),
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -109,7 +109,7 @@ class Mount:
         pid = self.pid() if self.answers() else None
         done = subprocess.run(
             [*CADCFS, "umount", "--lazy", str(self.path)],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         if pid is not None:
@@ -139,7 +139,7 @@ class Mount:
         return [line for line in self.log().splitlines() if LOGGED.match(line)]
 
 
-def wait_for_end(pid: int, seconds: float = 20) -> None:
+def wait_for_end(pid: int, seconds: float = 120) -> None:
     import select
 
     try:
@@ -152,7 +152,7 @@ def wait_for_end(pid: int, seconds: float = 20) -> None:
         os.close(process)
 
 
-def until(condition: Callable[[], object], seconds: float = 90) -> None:
+def until(condition: Callable[[], object], seconds: float = 120) -> None:
     """Return when *condition* holds; the time is a safety net, not a measurement."""
     end = time.monotonic() + seconds
     while not condition():

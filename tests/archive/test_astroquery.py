@@ -250,7 +250,7 @@ def test_data_urls(cadc: CadcClass, server: Server) -> None:
         cadc.get_data_urls(found["productID", "obsID"])
     for url in urls:
         (uri,) = uris_in([url])
-        data = requests.get(url, timeout=60).content
+        data = requests.get(url, timeout=120).content
         assert data == server.archive.path_of(uri).read_bytes()
 
 
@@ -374,7 +374,7 @@ def test_a_session_of_ones_own(registry: str, server: Server) -> None:
     token = requests.post(
         registry.replace("/reg/resource-caps", "/ac/login"),
         data={"username": "demo", "password": "demo"},
-        timeout=30,
+        timeout=120,
     ).text
     with requests.Session() as session:
         session.cookies.set("CADC_SSO", f'"{token}"')

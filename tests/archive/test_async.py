@@ -178,7 +178,7 @@ async def test_a_wait_ends_when_the_phase_changes(client: httpx.AsyncClient) -> 
     seen: list[str | None] = []
 
     async def watch() -> None:
-        reply = await client.get(job, params={"WAIT": "-1"}, timeout=90)
+        reply = await client.get(job, params={"WAIT": "-1"}, timeout=120)
         seen.append(ET.fromstring(reply.content).findtext(f"{UWS}phase"))
 
     with trio.fail_after(30):

@@ -55,7 +55,7 @@ REQUESTS = st.tuples(
 
 
 async def ask(served: Served, requests: list[tuple[str, str, str, list[tuple[str, str]]]]) -> None:
-    async with httpx.AsyncClient(base_url=served.base_url, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=served.base_url, timeout=120) as client:
         for method, path, more, pairs in requests:
             address = path + (
                 httpx.QueryParams({"x": more}).__str__()[2:] if path[-1] == "/" else ""

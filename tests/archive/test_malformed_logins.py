@@ -62,7 +62,7 @@ def test_a_text_that_was_not_signed_is_no_token(text: str) -> None:
 async def ask(
     served: Served, requests: list[tuple[str, str, tuple[str, str], list[tuple[str, str]], object]]
 ) -> None:
-    async with httpx.AsyncClient(base_url=served.base_url, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=served.base_url, timeout=120) as client:
         for method, path, (name, value), pairs, fault in requests:
             headers = {name: value.encode("utf-8", "surrogatepass").translate(None, b"\r\n\0")}
             given = {"data": dict(pairs)} if method == "POST" else {"params": pairs}

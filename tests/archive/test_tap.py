@@ -57,7 +57,7 @@ async def test_an_answer_that_fails_on_the_way_breaks_off(
     server = await nursery.start(partial(serve, archive, query_seconds=0.5))
     endless = "select a.planeID from caom2.Plane a, caom2.Plane b, caom2.Plane c"
     form = {"LANG": "ADQL", "QUERY": endless, "FORMAT": "csv"}
-    async with httpx.AsyncClient(follow_redirects=True, timeout=60) as client:
+    async with httpx.AsyncClient(follow_redirects=True, timeout=120) as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.post(f"{server.base_url}/argus/sync", data=form)
 

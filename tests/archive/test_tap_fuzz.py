@@ -158,7 +158,7 @@ def _check(reply: httpx.Response) -> None:
 def _many(server: Server, count: int) -> int:
     base = server.registry_url.removesuffix("/reg/resource-caps")
     asked = itertools.count()
-    with httpx.Client(base_url=base, follow_redirects=True, timeout=60) as client:
+    with httpx.Client(base_url=base, follow_redirects=True, timeout=120) as client:
 
         @settings(
             max_examples=count, deadline=None, derandomize=True, database=None,

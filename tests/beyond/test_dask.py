@@ -140,7 +140,7 @@ def test_two_hosts_share_one_download(origin: Server, tmp_path: Path) -> None:
         cluster() as address,
         Client(address) as client,
     ):
-        client.wait_for_workers(2, timeout=90)
+        client.wait_for_workers(2, timeout=120)
         read_by_both(client, origin, nginx, tmp_path / "first", paths, right)
         assert origin.bytes_sent("minoc/files") == size
         lose_the_cache(client, origin, nginx, tmp_path / "second", paths, right)

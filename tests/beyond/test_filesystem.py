@@ -248,7 +248,7 @@ def test_what_reads_while_the_interpreter_ends_is_read_to_its_end(
         "for _ in range(2): threads.submit(read)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
     )
     size = str(cadc.info(MOSAIC)["size"])
     assert done.stdout.count(size) == 2, done.stderr
@@ -273,6 +273,6 @@ def test_a_read_works_without_the_kernels_side(options: dict[str, str]) -> None:
         f"print(fs.cat_file({MOSAIC!r}, 0, 6), 'pyfuse3' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout.strip() == "b'SIMPLE' False"

@@ -35,7 +35,7 @@ def kept(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
 def cache(*words: object, code: int = 0) -> str:
     done = subprocess.run(
         [*CADCFS, "cache", *map(str, words)],
-        capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     return done.stdout
@@ -120,6 +120,6 @@ def test_clearing_takes_all_but_what_is_open(kept: Mount) -> None:
 def test_what_is_not_kept_is_one_sentence(kept: Mount) -> None:
     done = subprocess.run(
         [*CADCFS, "cache", "ls", "cadc:NO/such.fits", "--cache-dir", kept.cache],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, "cadcfs: nothing is kept of cadc:NO/such.fits\n")

@@ -23,7 +23,7 @@ CADCFS = (sys.executable, "-m", "cadcfs")
 
 def test_the_help_tells_every_fault_and_option() -> None:
     done = subprocess.run(
-        [*CADCFS, "demo", "--help"], capture_output=True, text=True, timeout=60, check=True
+        [*CADCFS, "demo", "--help"], capture_output=True, text=True, timeout=120, check=True
     )
     words = " ".join(done.stdout.split())
     for name, kind in KINDS.items():
@@ -42,7 +42,7 @@ def test_the_help_tells_every_fault_and_option() -> None:
 )
 def test_a_fault_that_is_none_is_one_sentence(data_dir: Path, fault: str, words: str) -> None:
     command = [*CADCFS, "demo", "--serve-only", "--data-dir", str(data_dir), "--fault", fault]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("cadcfs: --fault: ")
     assert len(done.stderr.splitlines()) == 1
@@ -56,7 +56,7 @@ def test_a_port_that_is_taken_is_one_sentence(data_dir: Path) -> None:
             command = [*CADCFS, "demo", "--serve-only", "--data-dir", str(data_dir)]
             done = subprocess.run(
                 [*command, option, str(port)],
-                capture_output=True, text=True, timeout=60, check=False,
+                capture_output=True, text=True, timeout=120, check=False,
             )  # fmt: skip
             assert (done.returncode, done.stdout) == (1, "")
             assert done.stderr == "cadcfs: cannot serve on 127.0.0.1: Address already in use\n"
@@ -115,14 +115,14 @@ def test_a_mount_point_whose_daemon_was_killed_is_used_again(
     stop = [*CADCFS, "demo", "--stop", "--data-dir", str(data_dir), str(place)]
     try:
         for _ in range(2):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
             assert (done.returncode, done.stderr) == (0, "")
             assert (place / "README.txt").is_file()
             pid = int((data_dir / "demo.pid").read_text())
             os.kill(pid, signal.SIGKILL)
             wait_for_end(pid)
     finally:
-        subprocess.run(stop, timeout=60, check=True)
+        subprocess.run(stop, timeout=120, check=True)
     assert not os.path.ismount(place)
     assert int((data_dir / "port").read_text()) > 0
 
@@ -132,7 +132,7 @@ def test_a_demo_that_does_not_end_is_ended(
 ) -> None:
     monkeypatch.setitem(_stop.__globals__, "STOP_TIME", 0.5)
     command = [*CADCFS, "demo", "--serve-only", "--background", "--data-dir", str(data_dir)]
-    subprocess.run(command, capture_output=True, timeout=60, check=True)
+    subprocess.run(command, capture_output=True, timeout=120, check=True)
     pid_file = data_dir / PID_FILE
     pid = int(pid_file.read_text())
     os.kill(pid, signal.SIGSTOP)

@@ -58,7 +58,7 @@ def words(what: str, mount: Mount, *options: str) -> list[str]:
 
 def run(command: list[str], **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=90, check=False, env=os.environ | environ
+        command, capture_output=True, text=True, timeout=120, check=False, env=os.environ | environ
     )
 
 

@@ -100,6 +100,6 @@ def test_readme_and_tutorial_have_no_other_shell_blocks() -> None:
 def test_what_is_made_out_of_the_code_is_fresh() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "scripts.documents", "--check"],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

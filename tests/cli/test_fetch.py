@@ -49,7 +49,7 @@ def test_a_result_comes_into_the_cache_once_and_without_a_word(sky: Mount, serve
     assert server.bytes_sent("/minoc/") == sum(sizes)
     told = subprocess.run(
         [*CADCFS, "info", "--json", *(sky.path / M31 / name for name in NAMES)],
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert [json.loads(line)["cached"] for line in told.stdout.splitlines()] == [
         str(size) for size in sizes
@@ -68,7 +68,7 @@ def test_what_was_cleared_comes_again_though_the_kernel_has_it(sky: Mount, serve
     def is_cleared() -> bool:
         # The kernel tells a moment later that a file is closed; until then it stays.
         for words in (["cache", "clear", source], ["info", "--json", source]):
-            done = subprocess.run([*CADCFS, *words], capture_output=True, timeout=60, check=False)
+            done = subprocess.run([*CADCFS, *words], capture_output=True, timeout=120, check=False)
         return bool(json.loads(done.stdout)["cached"] == "0")
 
     until(is_cleared)
@@ -110,7 +110,7 @@ def test_it_goes_on_after_kill_9(server: Server, tmp_path: Path) -> None:
             )
         )
         process.kill()
-        assert process.wait(timeout=60) == -9
+        assert process.wait(timeout=120) == -9
         server.mend(fault)
         assert not (out / NAMES[1]).exists()
         fetch("--to", out, source)
@@ -147,7 +147,7 @@ def test_what_came_before_is_not_trusted(sky: Mount, tmp_path: Path) -> None:
     fetch("--to", tmp_path, source)
     (tmp_path / NAMES[0]).unlink()
     facts = subprocess.run(
-        [*CADCFS, "info", "--json", source], capture_output=True, text=True, timeout=60, check=True
+        [*CADCFS, "info", "--json", source], capture_output=True, text=True, timeout=120, check=True
     )
     md5 = json.loads(facts.stdout)["checksum"].removeprefix("md5:")
     (tmp_path / f".{NAMES[0]}.{md5[:12]}.part").write_bytes(b"something else")
@@ -254,7 +254,7 @@ def test_on_a_terminal_it_is_told_why_a_file_is_tried_again(server: Server, tmp_
     finally:
         server.mend()
         mounted.stop()
-    assert b"cadcfs: zero.fits: Input/output error; again in 1 s" in shown
+    assert re.search(rb"cadcfs: zero\.fits: [\w/ ]+; again in 1 s", shown), shown
     assert shown.rstrip().endswith(b"1 fetched, 0 were there")
 
 

@@ -43,7 +43,7 @@ done
 def cadcfs(*words: object, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*CADCFS, *map(str, words)],
-        capture_output=True, text=True, timeout=60, check=False, env=os.environ | environ,
+        capture_output=True, text=True, timeout=120, check=False, env=os.environ | environ,
     )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_a_mount_holds_nothing_that_the_shell_left_open(server: Server, tmp_path
     subprocess.run(command, pass_fds=(writing,), timeout=120, check=True)
     os.close(writing)
     try:
-        assert select.select([reading], [], [], 60)[0]
+        assert select.select([reading], [], [], 120)[0]
         assert os.read(reading, 1) == b""
     finally:
         os.close(reading)
@@ -128,7 +128,7 @@ def test_systemd_hears_that_the_mount_answers_goes_on_and_ends(
     name = f"@cadcfs-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(f"\0{name[1:]}" if abstract else name)
-        channel.settimeout(60)
+        channel.settimeout(120)
         daemon = subprocess.Popen(
             [*CADCFS, "mount", "--foreground", "--registry-url", server.registry_url,
              "--cache-dir", tmp_path / "cache", sky],
@@ -162,7 +162,7 @@ def test_systemd_likes_the_units(unit: str, who: str, tmp_path: Path) -> None:
     instance.write_text(text)
     done = subprocess.run(
         ["systemd-analyze", "verify", f"--{who}", "--man=no", instance],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
         env=os.environ | {"XDG_RUNTIME_DIR": str(tmp_path)},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")

@@ -16,7 +16,7 @@ from cadcfs.config import load
 def cadcfs(*words: object, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "cadcfs", *map(str, words)],
-        capture_output=True, text=True, timeout=60, check=False, env=os.environ | environ,
+        capture_output=True, text=True, timeout=120, check=False, env=os.environ | environ,
     )  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def test_the_shell_completes_commands(typed: str, completed: str) -> None:
     told = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
     done = subprocess.run(
         [Path(sys.executable).with_name("cadcfs")],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
         env=os.environ | told | {"_CADCFS_COMPLETE": "complete_bash"},
     )  # fmt: skip
     assert done.stdout.split() == [completed]

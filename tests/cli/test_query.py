@@ -91,7 +91,7 @@ def test_a_result_into_a_pipe_that_has_a_name_and_through_a_link(
     link.symlink_to(real.name)
     reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True)
     assert said(cadcfs("query", QUERY, "--format", "csv", "-o", pipe)) == ""
-    rows = reader.communicate(timeout=60)[0]
+    rows = reader.communicate(timeout=120)[0]
     assert rows.startswith("collection,observationID\n")
     assert pipe.is_fifo()
     assert said(cadcfs("query", QUERY, "-o", link)) == ""
@@ -156,7 +156,7 @@ def test_an_interrupted_query_stays_a_job(
     )  # fmt: skip
     until(lambda: "EXECUTING" in said(cadcfs("jobs")))
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     (job,) = json.loads(said(cadcfs("jobs", "--json")))
     assert f"cadcfs jobs wait {job['name']}" in err

@@ -68,7 +68,7 @@ def test_one_is_stopped_and_the_others_wait_on(
     assert code(told) == -number
     assert other.poll() is None
     stalled.process.send_signal(signal.SIGCONT)
-    out, err = other.communicate(timeout=60)
+    out, err = other.communicate(timeout=120)
     assert other.returncode == 0, err
     assert sorted(out.split()) == sorted(os.listdir(place / COLD))
     assert sum("m31" in adql for adql in stalled.queries()) == 1
@@ -106,7 +106,7 @@ def test_what_does_not_mean_stop_does_not_stop(stalled: Server, place: Path) -> 
         waiter.send_signal(number)
     assert not told_to_stop(waiter.pid)
     stalled.process.send_signal(signal.SIGCONT)
-    out, err = waiter.communicate(timeout=60)
+    out, err = waiter.communicate(timeout=120)
     assert waiter.returncode == 0, err
     assert int(out.split()[-1]) == len(os.listdir(place / COLD))
 

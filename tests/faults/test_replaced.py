@@ -100,14 +100,14 @@ class Readers:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         for thread in self._threads:
-            thread.join(timeout=60)
+            thread.join(timeout=120)
             assert not thread.is_alive()
 
 
 def of_the_archive(server: Server, uri: str) -> str:
     """MD5 of what the archive itself gives."""
     url = server.registry_url.replace("/reg/resource-caps", f"/raven/files/{uri}")
-    with urllib.request.urlopen(url, timeout=60) as reply:
+    with urllib.request.urlopen(url, timeout=120) as reply:
         return hashlib.file_digest(reply, "md5").hexdigest()
 
 

@@ -78,7 +78,7 @@ def test_a_walk_asks_no_more_than_its_allowance(
         # A person beside it is in another group.
         beside = mount.path / "collections/CFHT/by-target/M31"
         done = subprocess.run(
-            ["ls", beside], capture_output=True, text=True, timeout=60, start_new_session=True
+            ["ls", beside], capture_output=True, text=True, timeout=120, start_new_session=True
         )
         assert "2376828p.fits.fz" in done.stdout
         assert walker.poll() is None
@@ -105,7 +105,7 @@ def test_an_indexer_gets_what_is_cached_and_nothing_else(
     some = sorted(os.listdir(mount.path / MANY))[:20]
     done = subprocess.run(
         [updatedb, *(mount.path / MANY / name for name in some)],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.stderr.count("Device or resource busy") == len(some)
     reader = shutil.copy(shutil.which("cat") or "", tmp_path / "tracker-extract")
@@ -129,7 +129,7 @@ def test_updatedb_gets_what_is_cached(
     command = ["updatedb", "--require-visibility", "no"]
     command += ["--database-root", mount.path / "collections/CFHT/by-target"]
     command += ["--output", database, "--prunefs", "", "--prunepaths", ""]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert not server.queries()
     assert mount.log().count("updatedb indexes whatever is mounted") < 3
@@ -148,7 +148,7 @@ def test_updatedb_passes_by_a_mount_that_its_settings_name(
     assert found
     command = ["updatedb", "--require-visibility", "no", "--database-root", mount.path.parent]
     command += ["--output", tmp_path / "files.db", "--prunefs", found[1], "--prunepaths", ""]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     done = subprocess.run(
         ["plocate", "--database", tmp_path / "files.db", "README.txt"],
@@ -177,7 +177,7 @@ def test_a_prompt_asks_nothing(
     for program, command in PROMPTS.items():
         for where in places:
             subprocess.run(
-                command, cwd=where, capture_output=True, timeout=60, start_new_session=True,
+                command, cwd=where, capture_output=True, timeout=120, start_new_session=True,
                 env=os.environ | {"HOME": str(tmp_path), "TERM": "dumb"},
             )  # fmt: skip
         assert not server.requests(), program
@@ -187,7 +187,7 @@ def test_a_turn_that_comes_too_late_is_busy(guarded: Callable[..., Mount], serve
     mount = guarded(4, "-o", "listing_time=3")
     names = [mount.path / MANY / name for name in sorted(os.listdir(mount.path / MANY))[:6]]
     done = subprocess.run(
-        ["ls", *names], capture_output=True, text=True, timeout=60, start_new_session=True
+        ["ls", *names], capture_output=True, text=True, timeout=120, start_new_session=True
     )
     assert done.returncode == 2
     assert "Device or resource busy" in done.stderr
@@ -242,7 +242,7 @@ def seconds_of_ls(places: Iterable[Path]) -> float:
     for place in places:
         start = time.monotonic()
         done = subprocess.run(
-            ["ls", place], capture_output=True, timeout=60, start_new_session=True
+            ["ls", place], capture_output=True, timeout=120, start_new_session=True
         )  # fmt: skip
         took.append(time.monotonic() - start)
         assert done.returncode == 0

@@ -34,7 +34,7 @@ def cuts(server: Server) -> int:
 def direct(server: Server, uri: str, circle: tuple[str, str, str] = CIRCLE) -> bytes:
     base = server.registry_url.replace("/reg/resource-caps", "/caom2ops/sync")
     query = urllib.parse.urlencode({"ID": uri, "POS": f"CIRCLE {' '.join(circle)}"})
-    with urllib.request.urlopen(f"{base}?{query}", timeout=60) as reply:
+    with urllib.request.urlopen(f"{base}?{query}", timeout=120) as reply:
         found: bytes = reply.read()
     return found
 

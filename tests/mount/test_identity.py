@@ -49,7 +49,7 @@ class Person:
         return subprocess.run(
             [*CADCFS, *map(str, words), "--registry-url", url],
             input=said, env=os.environ | self.environ,
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
 
     def login(self, name: str = "demo") -> None:
@@ -331,7 +331,7 @@ def test_a_login_that_ends_ends_the_wait_for_its_job(
             server.fault("expired")
             server.forget()
             server.mend(held)
-            assert "Permission denied" in waiting.communicate(timeout=60)[1]
+            assert "Permission denied" in waiting.communicate(timeout=120)[1]
     finally:
         server.mend()
     assert logins(server) <= 3
@@ -389,7 +389,7 @@ def test_a_login_is_renewed_from_netrc(
 
 def as_stranger(command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*STRANGER, "sh", "-c", command], capture_output=True, text=True, timeout=60, check=False
+        [*STRANGER, "sh", "-c", command], capture_output=True, text=True, timeout=120, check=False
     )
 
 

@@ -121,7 +121,7 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path, seen: Mount, port:
     done = subprocess.run(
         [*CADCFS, "mount", "--registry-url", seen.registry_url, "--cache-dir", tmp_path / "cache",
          "-o", f"metrics_port={port}", tmp_path / "sky"],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.startswith(f"cadcfs: metrics_port {port} cannot be used")
@@ -179,7 +179,7 @@ def test_what_waits_is_told_with_path_age_and_process(seen: Mount, server: Serve
     finally:
         server.mend(fault)
         reader.kill()
-        reader.wait(timeout=60)
+        reader.wait(timeout=120)
 
 
 def test_a_failure_is_among_the_last_errors_and_is_counted(seen: Mount) -> None:

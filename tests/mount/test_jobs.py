@@ -446,7 +446,7 @@ def uws(server: Server) -> str:
 def test_a_job_made_elsewhere(jobs: Path, server: Server) -> None:
     form = {"LANG": "ADQL", "QUERY": QUERY, "PHASE": "RUN"}
     job_id = httpx.post(uws(server), data=form, timeout=120).headers["location"].rpartition("/")[2]
-    assert "COMPLETED" in httpx.get(f"{uws(server)}/{job_id}?WAIT=30", timeout=60).text
+    assert "COMPLETED" in httpx.get(f"{uws(server)}/{job_id}?WAIT=30", timeout=120).text
     server.forget()
     assert os.path.isdir(jobs / job_id)
     assert server.requests() == []

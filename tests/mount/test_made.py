@@ -32,7 +32,7 @@ def both(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     mounted = Mount(root / "sky", root / "cache", server.registry_url)
     mounted.start()
     packed = mounted.path / M31 / "2376828p.fits.fz"
-    subprocess.run(["funpack", "-O", root / "b.fits", packed], check=True, timeout=60)
+    subprocess.run(["funpack", "-O", root / "b.fits", packed], check=True, timeout=120)
     (root / "a.fits").symlink_to(packed.parent / "unpacked" / "2376828p.fits")
     yield root / "a.fits", root / "b.fits"
     mounted.stop()

@@ -91,7 +91,7 @@ def test_a_random_fault_of_a_mapping_fetches_little(large: Large) -> None:
     # In a process of its own: a fault keeps the interpreter, and with it our origin, waiting.
     done = subprocess.run(
         [sys.executable, "-c", FAULTS, paths[1], *map(str, places)],
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     wanted = [block(1, place // 65536)[place % 65536] for place in places]
     assert [int(word) for word in done.stdout.split()] == wanted

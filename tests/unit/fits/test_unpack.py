@@ -20,13 +20,13 @@ def unpacked(packed: Path, new: Path) -> subprocess.CompletedProcess[str]:
     with packed.open("rb") as source:
         return subprocess.run(
             [sys.executable, "-m", "cadcfs.fits.unpack", str(new)],
-            stdin=source, capture_output=True, text=True, timeout=60, check=False,
+            stdin=source, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
 
 
 def same_as_funpack(packed: Path, tmp_path: Path) -> bool:
     reference, new = tmp_path / "reference.fits", tmp_path / "new.fits"
-    subprocess.run(["funpack", "-O", reference, packed], check=True, timeout=60)
+    subprocess.run(["funpack", "-O", reference, packed], check=True, timeout=120)
     done = unpacked(packed, new)
     assert done.returncode == 0, done.stderr
     with warnings.catch_warnings():
@@ -100,7 +100,7 @@ def test_images(name: str, way: str, plain: Path, tmp_path: Path) -> None:
     packed = tmp_path / "packed.fits.fz"
     subprocess.run(
         ["fpack", *way.split(), "-O", packed, plain / f"{name}.fits"],
-        check=True, capture_output=True, timeout=60,
+        check=True, capture_output=True, timeout=120,
     )  # fmt: skip
     assert same_as_funpack(packed, tmp_path)
 
@@ -145,7 +145,7 @@ def test_tables(tile: int, tmp_path: Path) -> None:
     table = fits.BinTableHDU.from_columns(columns(1500), name="T")
     table.header["FZTILELN"] = tile
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(original, checksum=True)
-    subprocess.run(["fpack", "-table", "-O", packed, original], check=True, timeout=60)
+    subprocess.run(["fpack", "-table", "-O", packed, original], check=True, timeout=120)
     assert same_as_funpack(packed, tmp_path)
     assert (tmp_path / "new.fits").read_bytes() == original.read_bytes()
 
@@ -165,7 +165,7 @@ def test_what_is_cut_or_damaged_is_an_error(ending: str, plain: Path, tmp_path: 
     if ending == "gz":
         whole.write_bytes(gzip.compress((plain / "all.fits").read_bytes()))
     else:
-        subprocess.run(["fpack", "-O", whole, plain / "all.fits"], check=True, timeout=60)
+        subprocess.run(["fpack", "-O", whole, plain / "all.fits"], check=True, timeout=120)
     cut = tmp_path / f"cut.fits.{ending}"
     content = whole.read_bytes()
     for part in (content[: len(content) // 2], b"no FITS file", b""):

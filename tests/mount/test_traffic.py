@@ -128,6 +128,7 @@ def test_a_reader_who_stops_has_cost_half_as_much_again_at_most(large: Large) ->
     assert (24 << 20) <= origin.moved()[1] <= 1.5 * (24 << 20) + 256 * KIB
 
 
+@pytest.mark.direct
 def test_the_last_of_41_headers_costs_headers_only(large: Large, mosaic: bytes) -> None:
     from astropy.io import fits
 
